@@ -1,0 +1,18 @@
+import type { Attempt } from './backend.ts'
+import type { Outcome, User } from './outcome.ts'
+
+/**
+ * What the `local` and `email` backends are given of the user store. Both are look-ups over the same people, so that
+ * a name and an address share one account, one hash and one lockout (chain.md, Identity).
+ * Every method throws `UnavailableError` when the database gives no answer.
+ */
+export interface LocalUsers {
+  /** Checks the attempt against the user with this normalised name: exactly one password hash, whoever is found. */
+  authenticateByUsername(username: string, attempt: Attempt): Promise<Outcome>
+  /** The same by e-mail address, normalised like a name. */
+  authenticateByEmail(email: string, attempt: Attempt): Promise<Outcome>
+  /** The user with this UUID, disabled ones with their state. */
+  getUser(id: string): User | undefined
+  /** Asks the database something cheap. */
+  probe(): void
+}

@@ -1,0 +1,10 @@
+/** The part of a structured logger that the rooms need; pino fits it. Never pass a password: wrap it in a Secret. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+  /** Wakes somebody up: a known-bad service password, for instance. */
+  fatal(fields: object, message: string): void
+  child(fields: object): Log
+}

@@ -1,0 +1,33 @@
+import { inspect } from 'node:util'
+
+const MASK = '[secret]'
+
+/**
+ * A value that cannot be printed by accident: string conversion, JSON, `console.log`, `util.inspect` and
+ * pino all show `[secret]`. Only `reveal()` gives the value, so every use is found by searching for that word
+ * (security.md S77).
+ */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  /** The value itself. Hand it to the one function that needs it and keep no copy. */
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return MASK
+  }
+
+  toJSON(): string {
+    return MASK
+  }
+
+  [inspect.custom](): string {
+    return MASK
+  }
+}

@@ -1,0 +1,46 @@
+import type { AccountState, Identity, Warning } from './outcome.ts'
+import type { Secret } from './secret.ts'
+
+/** The calling app, as far as the core cares. */
+export interface Caller {
+  readonly id: string
+  /** Ids of the backends this app may use; undefined means all. */
+  readonly backends?: ReadonlySet<string>
+  /** Groups of which the user must be in at least one; empty means no demand. */
+  readonly requiredGroups: readonly string[]
+}
+
+export interface AuthenticationRequest {
+  readonly requestId: string
+  readonly caller: Caller
+  /** As received. */
+  readonly username: string
+  /** As received; never trimmed, folded or truncated. */
+  readonly password: Secret
+  /** The end user's address, canonical (see `Asker.address`). */
+  readonly address: string
+}
+
+/** What the daemon answers about one attempt. `http/reply.ts` holds the one table from here to HTTP. */
+export type Verdict =
+  | { readonly verdict: 'accepted'; readonly user: Identity; readonly warnings: readonly Warning[] }
+  /** Unknown user, wrong password, deny, ambiguous: one and the same to the caller. */
+  | { readonly verdict: 'rejected' }
+  | { readonly verdict: 'account_state'; readonly state: AccountState; readonly passwordVerified: boolean }
+  | { readonly verdict: 'locked_out'; readonly retryAfterMs: number }
+  | { readonly verdict: 'busy' }
+  | { readonly verdict: 'unavailable'; readonly retryAfterMs: number }
+  /** The name or the password cannot be one; `field` and `problem` are safe to show. */
+  | { readonly verdict: 'invalid'; readonly field: 'username' | 'password'; readonly problem: string }
+
+export type Authenticate = (request: AuthenticationRequest) => Promise<Verdict>
+
+export type Lookup =
+  /** `user.state` is set when the account may not log in; the caller decides whether that is shown. */
+  | { readonly lookup: 'found'; readonly user: Identity }
+  /** Gone, malformed, of a backend that is not configured, or of one this app may not use. */
+  | { readonly lookup: 'not_found' }
+  | { readonly lookup: 'unavailable'; readonly retryAfterMs: number }
+
+/** The seed's `get_user`: only the backend named in the id is asked. */
+export type GetUser = (id: string, caller: Caller) => Promise<Lookup>

@@ -1,0 +1,83 @@
+/**
+ * The public entry for authors of backends (architecture.md, The contract of a backend; docs/add-a-backend.md).
+ * The built-in backends use nothing else.
+ */
+import { type Static, type TSchema, Type } from 'typebox'
+import type { Backend } from './authentication/backend.ts'
+import type { Clock } from './authentication/clock.ts'
+import type { Log } from './authentication/log.ts'
+import type { Secret } from './authentication/secret.ts'
+
+export { type Static, type TSchema, Type } from 'typebox'
+export type { Attempt, Backend, BackendHealth } from './authentication/backend.ts'
+export type { Clock } from './authentication/clock.ts'
+export type { Log } from './authentication/log.ts'
+export type { AccountState, Outcome, User, Warning } from './authentication/outcome.ts'
+export { UnavailableError } from './authentication/outcome.ts'
+export { Secret } from './authentication/secret.ts'
+export type { Realm, Username } from './authentication/username.ts'
+
+/** What the daemon hands to a backend at its creation. */
+export interface BackendServices {
+  /** The backend's id in the configuration. */
+  readonly id: string
+  readonly log: Log
+  readonly clock: Clock
+  /** How long one attempt may take here, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+/** Something wrong with options that their schema cannot say. */
+export interface OptionProblem {
+  /** Which of the backends handed to `check`, by position. */
+  readonly backend: number
+  /** JSON pointer into that backend's options, such as `/urls/0`. */
+  readonly pointer: string
+  /** What is wrong, in one line without a full stop. */
+  readonly message: string
+  /** What to do instead, in one line. */
+  readonly hint?: string
+  /** A warning is shown but stops nothing. */
+  readonly severity: 'error' | 'warning'
+}
+
+export interface BackendPlugin<S extends TSchema = TSchema> {
+  /** The word after `type:` in the YAML. */
+  readonly type: string
+  readonly apiVersion: 1
+  /** An object schema: it validates the YAML and feeds the JSON Schema and the reference. Say `description` on every option. */
+  readonly options: S
+  /**
+   * Rules that the schema cannot say, over all enabled backends of this type at once. Offline: it opens no connection
+   * and reads no file.
+   */
+  check?(backends: readonly { readonly id: string; readonly options: Static<S> }[]): readonly OptionProblem[]
+  /**
+   * Makes the backend. It must come up while its server is down; a throw here means the configuration cannot work
+   * and stops the start.
+   */
+  create(options: Static<S>, services: BackendServices): Promise<Backend>
+}
+
+/** Gives a plugin its types; returns it as it is. */
+export function definePlugin<S extends TSchema>(plugin: BackendPlugin<S>): BackendPlugin<S> {
+  return plugin
+}
+
+/**
+ * An option that holds a secret. In YAML it is a string, or the same key with `_file` behind it and a path; the backend
+ * gets a `Secret` either way, and `config show` masks it.
+ */
+export function SecretOption(description: string) {
+  return Type.Unsafe<Secret>({ type: 'string', minLength: 1, description, 'x-secret': true })
+}
+
+/** An option that is a duration such as `250ms`, `4s`, `15m` or `12h` in YAML; the backend gets milliseconds. */
+export function DurationOption(description: string, fallback?: string) {
+  return Type.Unsafe<number>({
+    type: 'string',
+    description,
+    'x-duration': true,
+    ...(fallback === undefined ? {} : { default: fallback }),
+  })
+}
