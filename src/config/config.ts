@@ -1,0 +1,114 @@
+/** What the rest of the daemon sees of the YAML file: typed, deeply frozen, durations in milliseconds. */
+import type { BackendPlugin, TSchema } from '../plugin.ts'
+import type { Problem } from './problem.ts'
+
+export interface Config {
+  readonly listen: {
+    readonly host: string
+    /** 0 takes a free one. */
+    readonly port: number
+    readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile?: string }
+  }
+  readonly admin: { readonly host: string; readonly port: number }
+  /** Path of the SQLite file. Like every path here it is relative to the working directory. */
+  readonly database: string
+  /** For a whole attempt, all backends together. */
+  readonly deadlineMs: number
+  /** Always `address/prefix`. */
+  readonly trustedProxies: readonly string[]
+  readonly allowAnonymousClients: boolean
+  readonly clients: readonly ClientConfig[]
+  /** What `type:` may name besides the built-in backends: `npm:<package>` or a path. */
+  readonly plugins: readonly string[]
+  /** In the order in which they are asked, disabled ones included. */
+  readonly backends: readonly BackendConfig[]
+  readonly lockout: LockoutConfig
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error'
+    /** `auto`: pretty on a terminal, JSON otherwise. */
+    readonly format: 'auto' | 'pretty' | 'json'
+  }
+}
+
+export type ClientPermission = 'assert_client_ip' | 'reveal_account_state'
+
+/** How a calling app is recognised. */
+export type ClientIdentity =
+  /** SHA-256 of its API key, in lower-case hexadecimal. */
+  | { readonly by: 'key'; readonly sha256: string }
+  /** Subject of its client certificate. */
+  | { readonly by: 'tls_subject'; readonly subject: string }
+  /** Where it calls from, always `address/prefix`. */
+  | { readonly by: 'cidr'; readonly cidr: string }
+
+export interface ClientConfig {
+  readonly id: string
+  readonly identity: ClientIdentity
+  readonly may: readonly ClientPermission[]
+  /** Ids of the backends it may use; undefined means all. */
+  readonly backends?: readonly string[]
+  /** Groups of which a user must be in at least one; empty means no demand. */
+  readonly requiredGroups: readonly string[]
+  readonly rateLimit?: { readonly max: number; readonly perMs: number }
+}
+
+export interface BackendConfig {
+  readonly id: string
+  readonly type: string
+  readonly plugin: BackendPlugin<TSchema>
+  /** As the plugin's schema types them: durations in milliseconds, secrets as `Secret`. */
+  readonly options: unknown
+  readonly enabled: boolean
+  readonly deny: boolean
+  /** Globs; one with `!` in front excludes. Empty: every name. */
+  readonly usernameFilter: readonly string[]
+  readonly timeoutMs: number
+  readonly maxInFlight: number
+  readonly on: {
+    readonly accept: 'stop' | 'continue'
+    readonly unknownUser: 'continue' | 'stop'
+    readonly wrongPassword: 'continue' | 'stop'
+    readonly unavailable: 'continue' | 'stop'
+  }
+}
+
+/** So many failures within the window lock for the duration. */
+export interface LockoutLimit {
+  readonly maxAttempts: number
+  readonly windowMs: number
+  readonly durationMs: number
+}
+
+export interface LockoutConfig extends LockoutLimit {
+  /** The same for one source address, whoever it tries. */
+  readonly source: LockoutLimit
+  /** Records kept in memory. */
+  readonly maxEntries: number
+}
+
+/** Where a value of the effective configuration came from. */
+export type Origin =
+  | { readonly from: 'file'; readonly line: number }
+  | { readonly from: 'default' }
+  | { readonly from: 'environment'; readonly names: readonly string[]; readonly line: number }
+  | { readonly from: 'secret_file'; readonly path: string; readonly line: number }
+
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue }
+
+/** What `loadConfig` gives for a file without errors. */
+export interface LoadedConfig {
+  readonly file: string
+  readonly config: Config
+  /** In file order. */
+  readonly warnings: readonly Problem[]
+  /** The same configuration in the words of the YAML, defaults filled in and secrets masked. */
+  readonly effective: { readonly [key: string]: JsonValue }
+  /** By JSON pointer into `effective`, for every value that is not a list or a mapping with something in it. */
+  readonly origins: ReadonlyMap<string, Origin>
+}
