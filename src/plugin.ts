@@ -5,12 +5,14 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type { Backend } from './authentication/backend.ts'
 import type { Clock } from './authentication/clock.ts'
+import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import type { Secret } from './authentication/secret.ts'
 
 export { type Static, type TSchema, Type } from 'typebox'
 export type { Attempt, Backend, BackendHealth } from './authentication/backend.ts'
 export type { Clock } from './authentication/clock.ts'
+export type { LocalUsers } from './authentication/local-users.ts'
 export type { Log } from './authentication/log.ts'
 export type { AccountState, Outcome, User, Warning } from './authentication/outcome.ts'
 export { UnavailableError } from './authentication/outcome.ts'
@@ -25,6 +27,8 @@ export interface BackendServices {
   readonly clock: Clock
   /** How long one attempt may take here, in milliseconds. */
   readonly timeoutMs: number
+  /** The daemon's own users, for backends that are another way to find them. */
+  readonly localUsers: LocalUsers
 }
 
 /** Something wrong with options that their schema cannot say. */

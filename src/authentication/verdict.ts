@@ -1,14 +1,6 @@
+import type { Caller } from './caller.ts'
 import type { AccountState, Identity, Warning } from './outcome.ts'
 import type { Secret } from './secret.ts'
-
-/** The calling app, as far as the core cares. */
-export interface Caller {
-  readonly id: string
-  /** Ids of the backends this app may use; undefined means all. */
-  readonly backends?: ReadonlySet<string>
-  /** Groups of which the user must be in at least one; empty means no demand. */
-  readonly requiredGroups: readonly string[]
-}
 
 export interface AuthenticationRequest {
   readonly requestId: string

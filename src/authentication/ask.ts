@@ -1,0 +1,136 @@
+import type { Attempt, Backend } from './backend.ts'
+import { TIMED_OUT, withDeadline } from './deadline.ts'
+import type { Lease, Refusal } from './lockout.ts'
+import type { Log } from './log.ts'
+import type { Outcome, Unavailable } from './outcome.ts'
+import { readOutcome } from './outcome-shape.ts'
+import type { Secret } from './secret.ts'
+import type { Username } from './username.ts'
+
+/** What asking one backend gave: its outcome, or why its answer does not count. */
+export type Answer =
+  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  /** The subject it found has no place left in the lockout: nothing was verified. */
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+export interface Question {
+  readonly username: Username
+  readonly password: Secret
+  readonly timeoutMs: number
+  readonly log: Log
+  readonly claim: Lease['claim']
+}
+
+/** A backend behind a wall: it cannot throw, hang, crowd or lie its way past (chain.md; faults.md F38, I11). */
+export interface ContainedBackend {
+  ask(question: Question): Promise<Answer>
+}
+
+interface Containment {
+  readonly maxInFlight: number
+  /** A deny list is never handed a secret: being found is all that counts. */
+  readonly deny: boolean
+}
+
+/** The full subject id of a principal of `backend`: an alias backend issues the ids of the one it stands for. */
+export function subjectOf(backend: Backend, stableId: string): string {
+  return `${backend.issuer ?? backend.id}:${stableId}`
+}
+
+export function contain(backend: Backend, { maxInFlight, deny }: Containment): ContainedBackend {
+  let inFlight = 0
+
+  async function ask({ username, password, timeoutMs, log, claim }: Question): Promise<Answer> {
+    if (inFlight >= maxInFlight) return unavailable('max_in_flight reached', 'admission', false)
+    if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up', 'admission', false)
+    let refusal: Refusal | undefined
+    let found: string | undefined
+    let verifying = false
+    let over = false
+
+    async function mayVerify(stableId: string): Promise<boolean> {
+      if (over || stableId === '') return false
+      found = stableId
+      if (deny) return false
+      const admission = await claim(subjectOf(backend, stableId))
+      if (!admission.admitted) refusal = admission
+      if (over || refusal !== undefined || found !== stableId) return false
+      verifying = true
+      return true
+    }
+
+    // Counted until the backend really ends, so that one that hangs stays within its bulkhead.
+    async function counted(attempt: Attempt): Promise<unknown> {
+      inFlight++
+      try {
+        return await backend.authenticate(attempt)
+      } finally {
+        inFlight--
+      }
+    }
+
+    try {
+      const answer = await withDeadline(timeoutMs, signal =>
+        counted({ username, password, signal, log, mayVerify }),
+      )
+      over = true
+      if (refusal !== undefined) return { kind: 'refused', refusal }
+      if (deny && found !== undefined) return outcome({ outcome: 'deny', reason: 'on the deny list' })
+      if (answer === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`, 'plugin', verifying)
+      const read = readOutcome(answer)
+      if (read === undefined) {
+        log.error({ answered: typeof answer }, 'the backend answered something that is no outcome')
+        return unavailable('the answer is no outcome', 'plugin', verifying)
+      }
+      if (deny) return outcome(asDenyList(read))
+      if (read.outcome === 'accept' && found !== read.user.id) {
+        return await admitLate(read, found)
+      }
+      return outcome(read)
+    } catch (error) {
+      over = true
+      // The stack names the place; arguments, and with them the password, are in no stack.
+      log.error({ err: error instanceof Error ? error : new Error(typeof error) }, 'the backend threw')
+      return unavailable('the backend threw', 'plugin', verifying)
+    }
+
+    /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */
+    async function admitLate(
+      accept: Outcome & { outcome: 'accept' },
+      said: string | undefined,
+    ): Promise<Answer> {
+      if (said !== undefined) {
+        log.error({ said, accepted: accept.user.id }, 'the backend verified one subject and accepted another')
+        return unavailable('verified one subject and accepted another', 'plugin', verifying)
+      }
+      const admission = await claim(subjectOf(backend, accept.user.id))
+      return admission.admitted ? outcome(accept) : { kind: 'refused', refusal: admission }
+    }
+  }
+
+  return { ask }
+}
+
+/** A deny list that answers without saying whom it found: anything but "not here" and an outage means known. */
+function asDenyList(read: Outcome): Outcome {
+  switch (read.outcome) {
+    case 'unknown_user':
+    case 'not_applicable':
+    case 'unavailable':
+      return read
+    case 'accept':
+    case 'wrong_password':
+    case 'account_state':
+    case 'ambiguous':
+    case 'deny':
+      return { outcome: 'deny', reason: 'on the deny list' }
+  }
+}
+
+function outcome(outcome: Outcome): Answer {
+  return { kind: 'outcome', outcome }
+}
+
+function unavailable(cause: string, phase: Unavailable['phase'], credentialSent: boolean): Answer {
+  return outcome({ outcome: 'unavailable', cause, phase, credentialSent })
+}

@@ -1,0 +1,165 @@
+/**
+ * The use case: normalise → reserve → chain → commit | release, and one event (lockout.md, Order of work).
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import type { AttemptEvent } from './attempt-event.ts'
+import { admits, type Caller, showTo } from './caller.ts'
+import type { Chain, ChainResult, ChainVerdict } from './chain.ts'
+import type { Clock } from './clock.ts'
+import type { Lockout } from './lockout.ts'
+import type { Log } from './log.ts'
+import { checkPassword } from './password.ts'
+import type { NormaliseUsername, Username } from './username.ts'
+import type { Authenticate, AuthenticationRequest, Verdict } from './verdict.ts'
+
+/** When a backend is out: what callers are told to wait, in milliseconds. */
+export const RETRY_UNAVAILABLE_MS = 5_000
+
+export interface AuthenticatorParts {
+  readonly chain: Chain
+  readonly lockout: Lockout
+  readonly normalise: NormaliseUsername
+  readonly clock: Clock
+  readonly log: Log
+  /** Called exactly once per attempt, before the verdict is returned; it must not throw. */
+  readonly onAttempt: (event: AttemptEvent) => void
+}
+
+type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked'> & { readonly verdict: Verdict }
+
+/**
+ * Makes the one function that answers an attempt.
+ *
+ * Identical attempts under way (same app, address, name and password) share one verification, so that a burst of right
+ * passwords is never refused; what they share is compared by a keyed hash that lives only in this process.
+ */
+export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
+  const { chain, lockout, normalise, clock, log, onAttempt } = parts
+  const underWay = new Map<string, Promise<Ending>>()
+  const digestKey = randomBytes(32)
+
+  return async function authenticate(request) {
+    const startedAt = clock.now()
+    const name = normalise(request.username)
+    const write = (ending: Omit<Ending, 'verdict'>, verdict: AttemptEvent['verdict'], shared: boolean) =>
+      onAttempt({
+        requestId: request.requestId,
+        caller: request.caller.id,
+        address: request.address,
+        ...(name.ok && { username: name.username.text }),
+        ...ending,
+        verdict,
+        durationMs: clock.now() - startedAt,
+        shared,
+      })
+    try {
+      const { ending, shared } = await answer(request, name)
+      const { verdict, ...rest } = ending
+      write(rest, verdict.verdict, shared)
+      return verdict
+    } catch (error) {
+      write({ steps: [], locked: false }, 'error', false)
+      throw error
+    }
+  }
+
+  async function answer(
+    request: AuthenticationRequest,
+    name: ReturnType<NormaliseUsername>,
+  ): Promise<{ ending: Ending; shared: boolean }> {
+    if (!name.ok) return { ending: invalid('username', name.problem), shared: false }
+    const password = checkPassword(request.password)
+    if (!password.ok) return { ending: invalid('password', password.problem), shared: false }
+
+    const likeness = likenessOf(request, name.username)
+    const leader = underWay.get(likeness)
+    if (leader !== undefined) return { ending: { ...(await leader), locked: false }, shared: true }
+    const attempt = attemptOnce(request, name.username)
+    underWay.set(likeness, attempt)
+    try {
+      return { ending: await attempt, shared: false }
+    } finally {
+      underWay.delete(likeness)
+    }
+  }
+
+  async function attemptOnce(request: AuthenticationRequest, username: Username): Promise<Ending> {
+    const reservation = await lockout.reserve({ name: username.text, address: request.address })
+    if (!reservation.admitted) {
+      const verdict: Verdict =
+        reservation.reason === 'busy'
+          ? { verdict: 'busy' }
+          : { verdict: 'locked_out', retryAfterMs: reservation.retryAfterMs }
+      return { verdict, steps: [], locked: false }
+    }
+    const { lease } = reservation
+    let result: ChainResult
+    try {
+      result = await chain.run({
+        username,
+        password: request.password,
+        ...(request.caller.backends !== undefined && { allowed: request.caller.backends }),
+        claim: lease.claim,
+        log: log.child({ request_id: request.requestId }),
+      })
+    } catch (error) {
+      await lease.release()
+      throw error
+    }
+    const required = demandGroups(result, request.caller)
+    const { locked } = await lease.commit(required.charge)
+    const { verdict, steps, subject } = required
+    return {
+      ...conclude(verdict, request.caller),
+      steps,
+      ...(subject !== undefined && { subject }),
+      locked,
+    }
+  }
+
+  function likenessOf({ caller, address, password }: AuthenticationRequest, username: Username): string {
+    const hmac = createHmac('sha256', digestKey)
+    for (const part of [caller.id, address, username.text, password.reveal()]) {
+      const bytes = Buffer.from(part)
+      // Length-prefixed, so that no two different tuples are the same bytes (advisories.md 8, 43).
+      hmac.update(`${bytes.length}:`).update(bytes)
+    }
+    return hmac.digest('base64')
+  }
+}
+
+/** A right password of somebody this app does not admit is a deny: the same reply, charged to the source. */
+function demandGroups(result: ChainResult, caller: Caller): ChainResult {
+  const { verdict, charge } = result
+  if (verdict.verdict !== 'accepted' || admits(caller, verdict.user)) return result
+  return {
+    ...result,
+    verdict: { verdict: 'rejected', reason: 'deny' },
+    charge: { name: false, subjects: charge.subjects, source: true },
+  }
+}
+
+function conclude(verdict: ChainVerdict, caller: Caller): Pick<Ending, 'verdict' | 'reason'> {
+  switch (verdict.verdict) {
+    case 'accepted':
+      return { verdict: { ...verdict, user: showTo(caller, verdict.user) } }
+    case 'rejected':
+      return { verdict: { verdict: 'rejected' }, reason: verdict.reason }
+    case 'account_state':
+      return { verdict, reason: verdict.state }
+    case 'unavailable':
+      return { verdict: { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS } }
+    case 'locked_out':
+    case 'busy':
+      return { verdict }
+  }
+}
+
+function invalid(field: 'username' | 'password', problem: string): Ending {
+  return {
+    verdict: { verdict: 'invalid', field, problem },
+    reason: `${field}: ${problem}`,
+    steps: [],
+    locked: false,
+  }
+}

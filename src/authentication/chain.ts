@@ -1,0 +1,273 @@
+/**
+ * The chain of backends: each is asked in turn, and one table decides what its outcome means (chain.md).
+ *
+ * | outcome        | then                             | charged to the lockout                                   |
+ * |----------------|----------------------------------|----------------------------------------------------------|
+ * | accept         | stop, accepted (`on: continue`)  | nobody; the account starts afresh                        |
+ * | unknown_user   | continue (`on: stop`)            | name + source, once, if every backend could say its word |
+ * | wrong_password | continue (`on: stop`)            | that subject + source; the name as for unknown_user      |
+ * | account_state  | stop                             | nobody if the password was right, else name + source ¹   |
+ * | ambiguous      | stop                             | the source                                               |
+ * | deny           | stop                             | the source                                               |
+ * | unavailable    | continue, remembered (`on: stop`)| never                                                    |
+ * | not_applicable | continue                         | nobody                                                   |
+ * | (subject locked) | as wrong_password              | nobody: while locked nothing is verified or extended     |
+ *
+ * Verdict: accepted, else a terminal stop, else locked out, else unavailable, else rejected.
+ *
+ * `on: { accept: continue }` means required-also: this backend's acceptance is needed and is not enough. Anything else
+ * than acceptance here ends the chain, and the identity is that of the later backend that accepts.
+ *
+ * ¹ The name, so that a disabled account locks like an unknown one and the sixth guess tells nothing; but only the
+ *   source for `locked`, where the directory itself says nothing about the password.
+ */
+import { type Answer, type ContainedBackend, contain, subjectOf } from './ask.ts'
+import type { Backend } from './backend.ts'
+import type { Clock } from './clock.ts'
+import type { Charge, Lease } from './lockout.ts'
+import type { Log } from './log.ts'
+import type { AccountState, Identity, OutcomeKind, User, Warning } from './outcome.ts'
+import type { Secret } from './secret.ts'
+import type { Username } from './username.ts'
+
+/** What follows on an outcome; the ones that are not here cannot be configured. */
+export interface Rules {
+  readonly accept: 'stop' | 'continue'
+  readonly unknown_user: 'stop' | 'continue'
+  readonly wrong_password: 'stop' | 'continue'
+  readonly unavailable: 'stop' | 'continue'
+}
+
+/** One backend in its place in the chain. */
+export interface Link {
+  readonly backend: Backend
+  readonly on: Rules
+  /** How long one attempt may take here, in milliseconds. */
+  readonly timeoutMs: number
+  /** Attempts at once; one more is `unavailable`. */
+  readonly maxInFlight: number
+  /** Known here means denied; its own outage is fatal for the attempt. */
+  readonly deny: boolean
+  /** Which normalised names this backend is asked about. */
+  readonly usernameFilter: (name: string) => boolean
+}
+
+export interface ChainRequest {
+  readonly username: Username
+  readonly password: Secret
+  /** Ids of the backends the calling app may use; undefined means all. Deny lists are always asked. */
+  readonly allowed?: ReadonlySet<string>
+  readonly claim: Lease['claim']
+  readonly log: Log
+}
+
+/** One backend's part in an attempt, for the log, the audit trail and `explain`. */
+export interface Step {
+  readonly backend: string
+  readonly outcome: OutcomeKind | 'subject_locked' | 'busy'
+  readonly durationMs: number
+  /** In words, for operators only. */
+  readonly detail?: string
+}
+
+export type ChainVerdict =
+  | { readonly verdict: 'accepted'; readonly user: Identity; readonly warnings: readonly Warning[] }
+  | { readonly verdict: 'rejected'; readonly reason: 'credentials' | 'ambiguous' | 'deny' | 'required' }
+  | { readonly verdict: 'account_state'; readonly state: AccountState; readonly passwordVerified: boolean }
+  | { readonly verdict: 'locked_out'; readonly retryAfterMs: number }
+  | { readonly verdict: 'busy' }
+  | { readonly verdict: 'unavailable' }
+
+export interface ChainResult {
+  readonly verdict: ChainVerdict
+  readonly charge: Charge
+  readonly steps: readonly Step[]
+  /** The subject that decided, when one was identified. */
+  readonly subject?: string
+}
+
+export interface Chain {
+  run(request: ChainRequest): Promise<ChainResult>
+}
+
+/** What the chain has learned so far; the verdict and the charge are read from it at the end. */
+interface Findings {
+  readonly steps: Step[]
+  readonly wrongSubjects: Set<string>
+  unknown: boolean
+  unavailable: boolean
+  lockedForMs: number
+  subject?: string
+}
+
+/** @param deadlineMs for the whole attempt, in milliseconds; each backend gets the less of its own and what is left */
+export function createChain(links: readonly Link[], deadlineMs: number, clock: Clock): Chain {
+  const chained = links.map(link => ({ link, contained: contain(link.backend, link) }))
+
+  async function run(request: ChainRequest): Promise<ChainResult> {
+    const endsAt = clock.now() + deadlineMs
+    const findings: Findings = {
+      steps: [],
+      wrongSubjects: new Set(),
+      unknown: false,
+      unavailable: false,
+      lockedForMs: 0,
+    }
+    for (const { link, contained } of chained) {
+      const skipped = whySkipped(link, request)
+      if (skipped !== undefined) {
+        note(findings, link, 'not_applicable', 0, skipped)
+        continue
+      }
+      const startedAt = clock.now()
+      const answer = await askOne(contained, link, request, endsAt - startedAt)
+      const verdict = weigh(answer, link, findings, clock.now() - startedAt)
+      if (verdict !== undefined) return conclude(verdict, findings)
+    }
+    return conclude(verdictAtTheEnd(findings), findings)
+  }
+
+  return { run }
+}
+
+function whySkipped(link: Link, { allowed, username }: ChainRequest): string | undefined {
+  if (!link.deny && allowed !== undefined && !allowed.has(link.backend.id)) return 'not for this app'
+  if (!link.usernameFilter(username.text)) return 'username_filter'
+  return undefined
+}
+
+function askOne(
+  contained: ContainedBackend,
+  link: Link,
+  request: ChainRequest,
+  leftMs: number,
+): Promise<Answer> {
+  return contained.ask({
+    username: request.username,
+    password: request.password,
+    claim: request.claim,
+    log: request.log.child({ backend: link.backend.id }),
+    timeoutMs: Math.min(link.timeoutMs, leftMs),
+  })
+}
+
+/** The table: takes one answer into the findings, and gives the verdict if it stops the chain. */
+function weigh(answer: Answer, link: Link, findings: Findings, durationMs: number): ChainVerdict | undefined {
+  const { backend, on } = link
+  const mustAccept = on.accept === 'continue'
+
+  if (answer.kind === 'refused') {
+    const { refusal } = answer
+    if (refusal.reason === 'busy') {
+      note(findings, link, 'busy', durationMs)
+      return { verdict: 'busy' }
+    }
+    note(findings, link, 'subject_locked', durationMs)
+    findings.lockedForMs = Math.max(findings.lockedForMs, refusal.retryAfterMs)
+    return mustAccept || on.wrong_password === 'stop' ? verdictAtTheEnd(findings) : undefined
+  }
+
+  const { outcome } = answer
+  switch (outcome.outcome) {
+    case 'accept':
+      note(findings, link, 'accept', durationMs)
+      if (mustAccept) return undefined
+      findings.subject = subjectOf(backend, outcome.user.id)
+      return { verdict: 'accepted', user: identify(backend, outcome.user), warnings: outcome.warnings ?? [] }
+
+    case 'unknown_user':
+      note(findings, link, 'unknown_user', durationMs)
+      findings.unknown = true
+      if (mustAccept) return { verdict: 'rejected', reason: 'required' }
+      return on.unknown_user === 'stop' ? verdictAtTheEnd(findings) : undefined
+
+    case 'wrong_password':
+      note(findings, link, 'wrong_password', durationMs)
+      findings.subject = subjectOf(backend, outcome.subject)
+      findings.wrongSubjects.add(findings.subject)
+      if (mustAccept) return { verdict: 'rejected', reason: 'required' }
+      return on.wrong_password === 'stop' ? verdictAtTheEnd(findings) : undefined
+
+    case 'account_state': {
+      const { state, passwordVerified } = outcome
+      note(findings, link, 'account_state', durationMs, state)
+      findings.subject = subjectOf(backend, outcome.subject)
+      return { verdict: 'account_state', state, passwordVerified }
+    }
+
+    case 'ambiguous':
+      note(findings, link, 'ambiguous', durationMs, `${outcome.count} principals match`)
+      return { verdict: 'rejected', reason: 'ambiguous' }
+
+    case 'deny':
+      note(findings, link, 'deny', durationMs, outcome.reason)
+      return { verdict: 'rejected', reason: 'deny' }
+
+    case 'unavailable':
+      note(findings, link, 'unavailable', durationMs, `${outcome.phase}: ${outcome.cause}`)
+      findings.unavailable = true
+      return link.deny || mustAccept || on.unavailable === 'stop' ? verdictAtTheEnd(findings) : undefined
+
+    case 'not_applicable':
+      note(findings, link, 'not_applicable', durationMs, outcome.reason)
+      return mustAccept ? { verdict: 'rejected', reason: 'required' } : undefined
+  }
+}
+
+/** Locked out and outages come before rejection: what could not be asked may have held the right password. */
+function verdictAtTheEnd({ lockedForMs, unavailable }: Findings): ChainVerdict {
+  if (lockedForMs > 0) return { verdict: 'locked_out', retryAfterMs: lockedForMs }
+  if (unavailable) return { verdict: 'unavailable' }
+  return { verdict: 'rejected', reason: 'credentials' }
+}
+
+function conclude(verdict: ChainVerdict, findings: Findings): ChainResult {
+  const { steps, subject } = findings
+  return { verdict, charge: chargeFor(verdict, findings), steps, ...(subject !== undefined && { subject }) }
+}
+
+function chargeFor(
+  verdict: ChainVerdict,
+  { wrongSubjects, unknown, unavailable, subject }: Findings,
+): Charge {
+  const subjects = [...wrongSubjects]
+  const wrong = subjects.length > 0
+  switch (verdict.verdict) {
+    case 'accepted':
+      // Another backend's subject of the same name was guessed at on the way: that one pays, the source does not.
+      return {
+        name: false,
+        subjects: subjects.filter(wrongSubject => wrongSubject !== subject),
+        source: false,
+        ...(subject !== undefined && { accepted: subject }),
+      }
+    case 'rejected': {
+      const byName = (unknown || wrong) && !unavailable
+      const bySource = verdict.reason === 'ambiguous' || verdict.reason === 'deny'
+      return { name: byName, subjects, source: wrong || byName || bySource }
+    }
+    case 'account_state': {
+      const guessed = !verdict.passwordVerified
+      return { name: guessed && verdict.state !== 'locked', subjects, source: guessed || wrong }
+    }
+    case 'locked_out':
+    case 'busy':
+    case 'unavailable':
+      return { name: false, subjects, source: wrong }
+  }
+}
+
+function note(
+  findings: Findings,
+  { backend }: Link,
+  outcome: Step['outcome'],
+  durationMs: number,
+  detail?: string,
+): void {
+  findings.steps.push({ backend: backend.id, outcome, durationMs, ...(detail !== undefined && { detail }) })
+}
+
+function identify(backend: Backend, user: User): Identity {
+  const issuer = backend.issuer ?? backend.id
+  return Object.freeze({ ...user, id: `${issuer}:${user.id}`, backend: issuer })
+}
