@@ -70,9 +70,13 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     }
 
     try {
-      const answer = await withDeadline(timeoutMs, signal =>
-        counted({ username, password, signal, log, mayVerify }),
-      )
+      const answer = await withDeadline(timeoutMs, signal => {
+        // First in line, so that a backend that wakes up on the abort finds the door shut.
+        signal.addEventListener('abort', () => {
+          over = true
+        })
+        return counted({ username, password, signal, log, mayVerify })
+      })
       over = true
       if (refusal !== undefined) return { kind: 'refused', refusal }
       if (deny && found !== undefined) return outcome({ outcome: 'deny', reason: 'on the deny list' })
@@ -89,8 +93,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return outcome(read)
     } catch (error) {
       over = true
-      // The stack names the place; arguments, and with them the password, are in no stack.
-      log.error({ err: error instanceof Error ? error : new Error(typeof error) }, 'the backend threw')
+      log.error({ err: withoutSecret(error, password) }, 'the backend threw')
       return unavailable('the backend threw', 'plugin', verifying)
     }
 
@@ -109,6 +112,20 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
   }
 
   return { ask }
+}
+
+/** What was thrown, for the log: its name and stack with the password taken out, should a backend have put it in. */
+function withoutSecret(thrown: unknown, password: Secret): Error {
+  try {
+    if (!(thrown instanceof Error)) return new Error(`a ${typeof thrown} was thrown`)
+    const clean = (text: string | undefined) => String(text).replaceAll(password.reveal(), String(password))
+    const shown = new Error(clean(thrown.message))
+    shown.name = clean(thrown.name)
+    shown.stack = clean(thrown.stack)
+    return shown
+  } catch {
+    return new Error('something that cannot even be read was thrown')
+  }
 }
 
 /** A deny list that answers without saying whom it found: anything but "not here" and an outage means known. */

@@ -1,0 +1,64 @@
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { BackendPlugin } from '../plugin.ts'
+import { emailPlugin } from './email/index.ts'
+import { ldapPlugin } from './ldap/index.ts'
+import { localPlugin } from './local/index.ts'
+
+/** Every backend that ships, one line each. The order here means nothing: the YAML decides. */
+export const builtInPlugins: readonly BackendPlugin[] = [ldapPlugin, emailPlugin, localPlugin]
+
+/**
+ * Finds the plugin behind a `type:`. A built-in one by its word; `npm:<package>` or a path only if the configuration
+ * lists it under `plugins:`, so that no other code is ever loaded (security.md S89).
+ *
+ * @param declared the configuration's `plugins:`
+ * @returns the plugin, or why there is none, in words for the operator
+ */
+export async function resolvePlugin(
+  type: string,
+  declared: readonly string[],
+): Promise<BackendPlugin | { readonly error: string; readonly known: readonly string[] }> {
+  const builtIn = builtInPlugins.find(plugin => plugin.type === type)
+  if (builtIn !== undefined) return builtIn
+  const known = [...builtInPlugins.map(plugin => plugin.type), ...declared]
+  if (!declared.includes(type)) {
+    return { error: isExternal(type) ? 'it is not listed under plugins:' : 'there is no such backend', known }
+  }
+  try {
+    return readPlugin(await importPlugin(type))
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error), known }
+  }
+}
+
+function isExternal(type: string): boolean {
+  return type.startsWith('npm:') || type.includes('/')
+}
+
+/** From the working directory, where the operator installs plugins, then from the daemon's own dependencies. */
+async function importPlugin(type: string): Promise<Record<string, unknown>> {
+  if (!type.startsWith('npm:')) return import(pathToFileURL(resolve(type)).href)
+  const name = type.slice('npm:'.length)
+  try {
+    const fromWorkingDirectory = createRequire(resolve('package.json'))
+    return await import(pathToFileURL(fromWorkingDirectory.resolve(name)).href)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    return import(name)
+  }
+}
+
+/** @throws Error that says what is wrong with the module */
+function readPlugin({ plugin }: Record<string, unknown>): BackendPlugin {
+  if (typeof plugin !== 'object' || plugin === null) throw new Error('it exports no object named "plugin"')
+  const { apiVersion, options, create, check } = plugin as Partial<Record<keyof BackendPlugin, unknown>>
+  if (apiVersion !== 1) throw new Error(`its apiVersion is ${String(apiVersion)}, this daemon speaks 1`)
+  if (typeof options !== 'object' || options === null || !('type' in options) || options.type !== 'object') {
+    throw new Error('its "options" is not the schema of an object')
+  }
+  if (typeof create !== 'function') throw new Error('its "create" is not a function')
+  if (check !== undefined && typeof check !== 'function') throw new Error('its "check" is not a function')
+  return plugin as BackendPlugin
+}

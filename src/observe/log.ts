@@ -1,0 +1,44 @@
+import { type DestinationStream, destination, pino } from 'pino'
+import pretty from 'pino-pretty'
+import type { Log } from '../authentication/log.ts'
+
+export interface LogSettings {
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** `auto` is pretty on a terminal and JSON otherwise. */
+  readonly format: 'auto' | 'pretty' | 'json'
+}
+
+/** What waits for a slow reader of our output, in bytes; more is dropped rather than stalling logins (faults.md F24). */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+
+/**
+ * The daemon's log on standard output. JSON is written without waiting for the reader; call `flush` before the process
+ * ends. Secrets cannot be printed by type (authentication/secret.ts), so nothing is redacted by name.
+ */
+export function createLog(
+  { level, format }: LogSettings,
+  terminal: { readonly isTty: boolean; readonly color: boolean },
+): { readonly log: Log; flush(): void } {
+  if (format === 'pretty' || (format === 'auto' && terminal.isTty)) {
+    const stream = pretty({
+      colorize: terminal.color,
+      translateTime: 'SYS:HH:MM:ss.l',
+      destination: destination({ dest: 1, sync: true }),
+    })
+    return { log: createPino(level, stream), flush: () => {} }
+  }
+  const stream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
+  return { log: createPino(level, stream), flush: () => stream.flushSync() }
+}
+
+function createPino(level: LogSettings['level'], stream: DestinationStream): Log {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: label => ({ level: label }) },
+    },
+    stream,
+  )
+}
