@@ -1,0 +1,42 @@
+import { definePlugin, Type, UnavailableError } from '../../plugin.ts'
+
+/**
+ * The daemon's own users, by e-mail address: another way to find the same people. It issues the ids of the `local`
+ * backend, so that a name and an address share one account and one lockout (chain.md, Identity), and none of its own.
+ */
+export const emailPlugin = definePlugin({
+  type: 'email',
+  apiVersion: 1,
+  options: Type.Object(
+    {
+      users: Type.Optional(
+        Type.String({
+          default: 'local',
+          minLength: 1,
+          description: 'The id of the backend of type `local` whose ids the users get.',
+        }),
+      ),
+    },
+    { description: 'The local users, by e-mail address.' },
+  ),
+
+  async create({ users = 'local' }, { id, localUsers }) {
+    return {
+      id,
+      issuer: users,
+      authenticate: attempt => localUsers.authenticateByEmail(attempt.username.text, attempt),
+      getUser: async () => undefined,
+      async probe() {
+        try {
+          localUsers.probe()
+          return { ok: true }
+        } catch (error) {
+          if (!(error instanceof UnavailableError)) throw error
+          return { ok: false, reason: error.message }
+        }
+      },
+      // The user store is the daemon's and outlives any one chain.
+      async close() {},
+    }
+  },
+})

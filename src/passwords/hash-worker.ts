@@ -1,0 +1,17 @@
+/** The thread that computes hashes: one job in, one answer out. A job that throws ends the thread; the pool replaces it. */
+import { parentPort } from 'node:worker_threads'
+import { hashNow, verifyNow } from './argon2.ts'
+import type { HashAnswer, HashJob } from './hash-job.ts'
+
+parentPort?.on('message', (job: HashJob) => {
+  parentPort?.postMessage(answer(job))
+})
+
+function answer(job: HashJob): HashAnswer {
+  switch (job.kind) {
+    case 'hash':
+      return hashNow(job.secret, job.parameters)
+    case 'verify':
+      return verifyNow(job.stored, job.secret, job.parameters)
+  }
+}
