@@ -1,0 +1,13 @@
+/**
+ * Runs once before the tests, so that test files that start side by side find Debian's servers ready.
+ * Installs nothing: see test/support/debian.ts.
+ */
+import { provideSlapd } from '../test/support/slapd.ts'
+
+try {
+  const slapd = await provideSlapd()
+  process.stderr.write(`test prerequisites: ${slapd.path}\n`)
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}

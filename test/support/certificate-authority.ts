@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** A certificate authority made on the spot with the openssl command; its keys are worth nothing. */
+
+const run = promisify(execFile)
+
+export interface CertificateAuthority {
+  readonly caFile: string
+  /** The CA's certificate as PEM. */
+  readonly ca: string
+  issue(request?: CertificateRequest): Promise<Certificate>
+}
+
+export interface CertificateRequest {
+  /** Subject alternative names in openssl's notation; `DNS:localhost` and `IP:127.0.0.1` by default. */
+  readonly names?: readonly string[]
+  /** The subject's CN, `localhost` by default. Clients must not look at it where there are alternative names. */
+  readonly commonName?: string
+  /** Milliseconds since the Unix epoch; yesterday by default. */
+  readonly validFrom?: number
+  /** Milliseconds since the Unix epoch; tomorrow by default. In the past: an expired certificate. */
+  readonly validUntil?: number
+}
+
+export interface Certificate {
+  readonly certFile: string
+  readonly keyFile: string
+  /** PEM. */
+  readonly cert: string
+  /** PEM. */
+  readonly key: string
+}
+
+const dayMs = 86_400_000
+const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+
+/**
+ * @param directory where keys and certificates are written; made if it does not exist
+ * @param name the CA's common name: another one makes an authority that nobody trusts
+ */
+export async function createCertificateAuthority(
+  directory: string,
+  name = 'Gatehouse test CA',
+): Promise<CertificateAuthority> {
+  await mkdir(directory, { recursive: true })
+  const file = (base: string) => join(directory, base)
+  const caFile = file('ca.pem')
+  const caKeyFile = file('ca.key')
+  const openssl = (...args: string[]) => run('openssl', args, { cwd: directory })
+  await openssl(
+    ...[
+      'req',
+      '-x509',
+      ...newKey,
+      '-keyout',
+      caKeyFile,
+      '-out',
+      caFile,
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+    ],
+    ...['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
+  )
+
+  let issued = 0
+  return { caFile, ca: await readFile(caFile, 'utf8'), issue }
+
+  async function issue(request: CertificateRequest = {}): Promise<Certificate> {
+    issued += 1
+    const base = `server-${issued}`
+    const names = request.names ?? ['DNS:localhost', 'IP:127.0.0.1']
+    const certFile = file(`${base}.pem`)
+    const keyFile = file(`${base}.key`)
+    const requestFile = file(`${base}.csr`)
+    const settingsFile = file(`${base}.cnf`)
+    await writeFile(file(`${base}.index`), '')
+    await writeFile(settingsFile, settings(directory, base, names))
+    const subject = `/CN=${request.commonName ?? 'localhost'}`
+    await openssl('req', '-new', ...newKey, '-keyout', keyFile, '-out', requestFile, '-subj', subject)
+    await openssl(
+      ...['ca', '-batch', '-notext', '-config', settingsFile, '-in', requestFile, '-out', certFile],
+      ...['-cert', caFile, '-keyfile', caKeyFile, '-outdir', directory],
+      ...['-startdate', asn1Time(request.validFrom ?? Date.now() - dayMs)],
+      ...['-enddate', asn1Time(request.validUntil ?? Date.now() + dayMs)],
+    )
+    return { certFile, keyFile, cert: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') }
+  }
+}
+
+/** `openssl ca` is the only command of OpenSSL 3.0 that takes a start and an end date. */
+function settings(directory: string, base: string, names: readonly string[]): string {
+  const alternative = names.length > 0 ? `subjectAltName = ${names.join(',')}` : ''
+  return `
+[ca]
+default_ca = test
+[test]
+# A database of its own for each certificate, so that two can be issued at once.
+database = ${join(directory, `${base}.index`)}
+default_md = sha256
+policy = any
+x509_extensions = server
+rand_serial = yes
+[any]
+commonName = supplied
+[server]
+basicConstraints = CA:FALSE
+keyUsage = digitalSignature
+extendedKeyUsage = serverAuth,clientAuth
+${alternative}
+`
+}
+
+/** `20260101120000Z` */
+function asn1Time(epochMs: number): string {
+  return new Date(epochMs).toISOString().replaceAll(/[-:T]|\.\d+/g, '')
+}
