@@ -1,40 +1,54 @@
 import type { BackendHealth } from './backend.ts'
 import type { Link } from './chain.ts'
-import type { Clock } from './clock.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
+import type { Log } from './log.ts'
 
-/** How old an answer about a backend may be, in milliseconds: health checks must not become load. */
-const FRESH_FOR_MS = 2_000
+/** Between two rounds of probes, in milliseconds: health checks must not become load. */
+const EVERY_MS = 5_000
 const PROBE_TIMEOUT_MS = 3_000
 
+export type BackendReport = BackendHealth & { readonly id: string }
+
 export interface HealthReport {
-  /** At least one backend can give verdicts (api.md, Health). */
+  /** At least one backend can give verdicts (api.md, Health). A deny list can only refuse, so it makes nothing ready. */
   readonly ready: boolean
-  readonly backends: readonly (BackendHealth & { readonly id: string })[]
+  readonly backends: readonly BackendReport[]
 }
 
-/** Asks every backend whether it can give verdicts now; callers within two seconds share one answer. */
-export function createHealthCheck(links: readonly Link[], clock: Clock): () => Promise<HealthReport> {
-  let report: Promise<HealthReport> | undefined
-  let askedAt = Number.NEGATIVE_INFINITY
+export interface HealthWatch {
+  /** What the last round saw; not ready before the first. */
+  latest(): HealthReport
+  /** A round now; those who ask during one share it. */
+  check(): Promise<HealthReport>
+  stop(): void
+}
 
-  return () => {
-    if (report === undefined || clock.now() - askedAt > FRESH_FOR_MS) {
-      askedAt = clock.now()
-      report = probeAll(links)
-    }
-    return report
+/** Probes every backend at once and then every five seconds, and writes down each change. */
+export function watchHealth(links: readonly Link[], log: Log): HealthWatch {
+  let latest: HealthReport = { ready: false, backends: [] }
+  let round: Promise<HealthReport> | undefined
+
+  async function probeAll(): Promise<HealthReport> {
+    const backends = await Promise.all(links.map(probe))
+    for (const [index, now] of backends.entries()) reportChange(latest.backends[index], now, log)
+    const ready = backends.some(({ ok }, index) => ok && links[index]?.deny === false)
+    latest = { ready, backends }
+    return latest
   }
+
+  function check(): Promise<HealthReport> {
+    round ??= probeAll().finally(() => {
+      round = undefined
+    })
+    return round
+  }
+
+  const timer = setInterval(check, EVERY_MS).unref()
+  void check()
+  return { latest: () => latest, check, stop: () => clearInterval(timer) }
 }
 
-async function probeAll(links: readonly Link[]): Promise<HealthReport> {
-  const backends = await Promise.all(links.map(probe))
-  // A deny list can only refuse, so it alone makes nothing ready.
-  const ready = backends.some(({ ok }, index) => ok && links[index]?.deny === false)
-  return { ready, backends }
-}
-
-async function probe({ backend }: Link): Promise<HealthReport['backends'][number]> {
+async function probe({ backend }: Link): Promise<BackendReport> {
   const { id } = backend
   try {
     const health = await withDeadline(PROBE_TIMEOUT_MS, signal => backend.probe(signal))
@@ -42,5 +56,13 @@ async function probe({ backend }: Link): Promise<HealthReport['backends'][number
     return health.ok === true ? { id, ok: true } : { id, ok: false, reason: health.reason }
   } catch (error) {
     return { id, ok: false, reason: error instanceof Error ? error.message : 'the probe threw' }
+  }
+}
+
+function reportChange(before: BackendReport | undefined, now: BackendReport, log: Log): void {
+  if (!now.ok && before?.ok !== false) {
+    log.warn({ backend: now.id, reason: now.reason }, 'the backend cannot give verdicts')
+  } else if (now.ok && before?.ok === false) {
+    log.info({ backend: now.id }, 'the backend gives verdicts again')
   }
 }

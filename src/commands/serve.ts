@@ -1,0 +1,76 @@
+import { Command } from 'commander'
+import { type App, startApp } from '../app.ts'
+import type { Log } from '../authentication/log.ts'
+import { configFile } from '../config/config-file.ts'
+import type { LoadedConfig } from '../config/config.ts'
+import { createLog } from '../observe/log.ts'
+import type { CommandContext } from './context.ts'
+
+/** From the first signal to the end, whatever still runs, in milliseconds. */
+const STOP_WITHIN_MS = 10_000
+
+/** Runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. */
+export function serveCommand(context: CommandContext): Command {
+  return new Command('serve')
+    .description('run the daemon')
+    .option('--config <file>', 'the configuration file')
+    .addHelpText('after', '\nExample:\n  gatehouse serve --config /etc/gatehouse/gatehouse.yaml')
+    .action(async ({ config: file }: { config?: string }) => {
+      const stop = waitForSignal()
+      const loaded = await context.loadConfig(configFile(file, context.env))
+      const { log, flush } = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
+      try {
+        const app = await startApp(loaded.config, log)
+        announce(app, loaded, log)
+        if (app.firstAdmin !== undefined) welcome(app, loaded, context)
+        const signal = await stop
+        log.info({ event: 'sys_shutdown', signal }, 'stopping: what is in flight finishes')
+        await app.stop()
+        log.info({ event: 'sys_shutdown' }, 'stopped')
+      } finally {
+        flush()
+      }
+    })
+}
+
+/** Resolves at the first signal; from then on the process ends at the second one, or when its time is up. */
+function waitForSignal(): Promise<NodeJS.Signals> {
+  return new Promise(resolve => {
+    const first = (signal: NodeJS.Signals) => {
+      resolve(signal)
+      process.on('SIGTERM', () => process.exit(1)).on('SIGINT', () => process.exit(1))
+      setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
+    }
+    process.once('SIGTERM', first).once('SIGINT', first)
+  })
+}
+
+function announce(app: App, { config, file, warnings }: LoadedConfig, log: Log): void {
+  for (const { line, message } of warnings) log.warn({ file, line }, message)
+  const chain = config.backends.filter(({ enabled }) => enabled).map(({ id }) => id)
+  log.info(
+    { event: 'sys_startup', url: app.publicUrl, admin: app.adminUrl, config: file },
+    `serving ${app.publicUrl}, asking ${chain.join(' → ')}`,
+  )
+}
+
+/** Not part of the log, which goes to places where no password belongs. */
+function welcome({ firstAdmin, publicUrl }: App, { config }: LoadedConfig, { stderr }: CommandContext): void {
+  if (firstAdmin === undefined) return
+  const { username, password } = firstAdmin
+  const body = JSON.stringify({ username, password: password.reveal() })
+  const key = config.clients.some(({ identity }) => identity.by === 'key')
+    ? ` -H 'authorization: Bearer <the key of a client>'`
+    : ''
+  stderr.write(`
+There was no user yet, so this one was made. Its password is shown once and stored nowhere:
+
+  user      ${username}
+  password  ${password.reveal()}
+
+Log in:
+
+  curl -i ${publicUrl}/authenticate -H 'content-type: application/json'${key} -d '${body}'
+
+`)
+}
