@@ -1,0 +1,80 @@
+/** An entry as the directory sent it, made regular: ldapts leaves case, number and kind of values to the server. */
+import type { Entry } from 'ldapts'
+
+type Value = string | Buffer
+
+export interface DirectoryEntry {
+  /** Exactly as returned: a bind sends it back octet for octet. */
+  readonly dn: string
+  /** The values that are text; none for an attribute that is not there. Attribute names in any case. */
+  texts(attribute: string): readonly string[]
+  /** The first value, as octets. */
+  octets(attribute: string): Buffer | undefined
+  /** True where the directory cut a list of values short (`memberOf;range=0-1499`). */
+  isPartial(attribute: string): boolean
+}
+
+/** @throws {TypeError} on an entry whose DN is none, as an attribute called `dn` would make it */
+export function readEntry({ dn, ...attributes }: Entry): DirectoryEntry {
+  if (typeof dn !== 'string' || dn === '') throw new TypeError('an entry without a DN')
+  const values = new Map<string, readonly Value[]>()
+  for (const [attribute, value] of Object.entries(attributes)) {
+    values.set(attribute.toLowerCase(), Array.isArray(value) ? value : [value])
+  }
+  const of = (attribute: string) => values.get(attribute.toLowerCase()) ?? []
+  return {
+    dn,
+    texts: attribute => of(attribute).filter(value => typeof value === 'string'),
+    octets(attribute) {
+      const [first] = of(attribute)
+      return typeof first === 'string' ? Buffer.from(first) : first
+    },
+    isPartial: attribute =>
+      [...values.keys()].some(key => key.startsWith(`${attribute.toLowerCase()};range=`)),
+  }
+}
+
+/**
+ * The stable id in an attribute: objectGUID as the text that Microsoft's tools show, everything else as it is.
+ * Undefined if it isn't there or can't be an id.
+ */
+export function readId(entry: DirectoryEntry, attribute: string): string | undefined {
+  if (isGuid(attribute)) {
+    const octets = entry.octets(attribute)
+    return octets && formatGuid(octets)
+  }
+  return entry.texts(attribute)[0] || undefined
+}
+
+/** The octets by which an id is searched for; undefined for a text that is no id of this kind. */
+export function idOctets(id: string, attribute: string): Buffer | undefined {
+  if (isGuid(attribute)) return parseGuid(id)
+  if (/uuid$/i.test(attribute) && !UUID.test(id)) return undefined
+  return id === '' ? undefined : Buffer.from(id)
+}
+
+export function isGuid(attribute: string): boolean {
+  return attribute.toLowerCase() === 'objectguid'
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** A GUID's first three groups are little-endian numbers, the rest are octets in order ([MS-DTYP] section 2.3.4). */
+const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const
+
+/** Sixteen octets as `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`; undefined for any other number of them. */
+export function formatGuid(octets: Buffer): string | undefined {
+  if (octets.length !== 16) return undefined
+  return reorder(octets)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}
+
+/** The reverse of `formatGuid`, in any case. */
+export function parseGuid(text: string): Buffer | undefined {
+  return UUID.test(text) ? reorder(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined
+}
+
+function reorder(octets: Buffer): Buffer {
+  return Buffer.from(GUID_ORDER.map(from => octets.readUInt8(from)))
+}
