@@ -4,23 +4,13 @@ import t from 'tap'
 import type { Attempt } from '../../src/authentication/backend.ts'
 import { type ChainRequest, createChain, type Link } from '../../src/authentication/chain.ts'
 import { systemClock } from '../../src/authentication/clock.ts'
-import type { Log } from '../../src/authentication/log.ts'
 import type { Outcome } from '../../src/authentication/outcome.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameFilter } from '../../src/authentication/username-filter.ts'
+import { createLogRecorder } from '../support/log-recorder.ts'
 import { backend, link, user, verifies } from './backends.ts'
 
-const lines: { level: string; fields: object; message: string }[] = []
-const record = (level: string) => (fields: object, message: string) =>
-  void lines.push({ level, fields, message })
-const log: Log = {
-  debug: record('debug'),
-  info: record('info'),
-  warn: record('warn'),
-  error: record('error'),
-  fatal: record('fatal'),
-  child: () => log,
-}
+const log = createLogRecorder()
 
 const CANARY = 'canary-Pa55word'
 
@@ -332,7 +322,7 @@ t.test('no value that a plugin can return or throw accepts, crashes or stops the
 })
 
 t.test('a backend that throws, at once or later, is an outage, and its report holds no password', async t => {
-  lines.length = 0
+  const before = log.at('error').length
   for (const answer of [
     () => {
       throw new Error('sync')
@@ -351,8 +341,8 @@ t.test('a backend that throws, at once or later, is an outage, and its report ho
     const { verdict } = await run([link(backend('a', answer))])
     t.equal(verdict.verdict, 'unavailable')
   }
-  t.equal(lines.filter(({ level }) => level === 'error').length, 5)
-  t.notMatch(inspect(lines, { depth: 5 }), CANARY)
+  t.equal(log.at('error').length - before, 5)
+  t.notMatch(log.text(), CANARY)
 })
 
 t.test(
