@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -16,6 +16,7 @@ import {
 } from './certificate-authority.ts'
 import { corpBaseDn, corpGroupsDn, corpService } from './corp.ts'
 import { type DebianProgram, provideDebianProgram } from './debian.ts'
+import { quietPort } from './quiet-port.ts'
 import {
   type LoggedBind,
   type LoggedSearch,
@@ -240,13 +241,10 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
-/**
- * slapd cannot be given port 0. The ports lie below the range from which the system serves port 0 and outgoing
- * connections, so that nobody takes them during an outage; two slapds that draw the same one draw again.
- */
+/** slapd cannot be given port 0. Two slapds that draw the same port draw again. */
 async function startOnFreePorts(server: ServerProcess): Promise<{ ldapPort: number; ldapsPort: number }> {
   for (let attempt = 1; ; attempt += 1) {
-    const ldapPort = randomInt(10_000, 30_000)
+    const ldapPort = quietPort()
     const ldapsPort = ldapPort + 1
     try {
       await server.start(ldapPort, ldapsPort)
