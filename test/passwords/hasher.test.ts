@@ -31,7 +31,14 @@ t.test('only the exact stored password verifies', async t => {
   const { hash, verify } = hasher(t)
   const password = fc.oneof(
     fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
-    fc.constantFrom('x'.repeat(72), 'x'.repeat(1024), `${'é'.repeat(36)}`, ' blank ', 'pass\0word', 'Ünïcode'),
+    fc.constantFrom(
+      'x'.repeat(72),
+      'x'.repeat(1024),
+      `${'é'.repeat(36)}`,
+      ' blank ',
+      'pass\0word',
+      'Ünïcode',
+    ),
   )
   const mutation = fc.constantFrom<((text: string) => string)[]>(
     text => `${text} `,
@@ -54,7 +61,10 @@ t.test('only the exact stored password verifies', async t => {
     fc.asyncProperty(password, mutation, async (right, mutate) => {
       const stored = await hash(new Secret(right))
       const wrong = mutate(right)
-      const [good, bad] = await Promise.all([verify(stored, new Secret(right)), verify(stored, new Secret(wrong))])
+      const [good, bad] = await Promise.all([
+        verify(stored, new Secret(right)),
+        verify(stored, new Secret(wrong)),
+      ])
       return good.verified && bad.verified === (wrong === right)
     }),
     { numRuns: 300 },
@@ -104,9 +114,19 @@ t.test('what is no usable hash never verifies: not itself, not its prefix, not n
 t.test('a stored record cannot ask for more than 128 MiB, 30 passes or 8 lanes', async t => {
   const { hash, verify } = hasher(t)
   const good = await hash(new Secret('right'))
-  for (const parameters of ['m=131073,t=1,p=1', 'm=4294967295,t=1,p=1', 'm=32,t=31,p=1', 'm=32,t=4294967295,p=1', 'm=128,t=1,p=9']) {
+  for (const parameters of [
+    'm=131073,t=1,p=1',
+    'm=4294967295,t=1,p=1',
+    'm=32,t=31,p=1',
+    'm=32,t=4294967295,p=1',
+    'm=128,t=1,p=9',
+  ]) {
     const startedAt = performance.now()
-    t.strictSame(await verify(good.replace(/m=32,t=1,p=1/, parameters), new Secret('right')), NEVER, parameters)
+    t.strictSame(
+      await verify(good.replace(/m=32,t=1,p=1/, parameters), new Secret('right')),
+      NEVER,
+      parameters,
+    )
     t.ok(performance.now() - startedAt < 1_000, 'and is not computed')
   }
 })
@@ -114,7 +134,8 @@ t.test('a stored record cannot ask for more than 128 MiB, 30 passes or 8 lanes',
 t.test('lone surrogates, which UTF-8 would make equal, match nothing', async t => {
   const { hash, verify } = hasher(t)
   const stored = await hash(new Secret('secret\ufffd'))
-  for (const wrong of ['secret\ud800', 'secret\udfff']) t.strictSame(await verify(stored, new Secret(wrong)), NEVER)
+  for (const wrong of ['secret\ud800', 'secret\udfff'])
+    t.strictSame(await verify(stored, new Secret(wrong)), NEVER)
   await t.rejects(hash(new Secret('secret\ud800')), RangeError)
 })
 
@@ -135,7 +156,11 @@ t.test('a good password under a lesser hash asks for a new one, a wrong one neve
     t.strictSame(await verify(stored, new Secret('wrong')), NEVER, `${name}, wrong password`)
   }
   const dearer = hashSync('right', { memoryCost: 128, timeCost: 4, parallelism: 1 })
-  t.strictSame(await verify(dearer, new Secret('right')), { verified: true, stale: false }, 'a dearer hash may stay')
+  t.strictSame(
+    await verify(dearer, new Secret('right')),
+    { verified: true, stale: false },
+    'a dearer hash may stay',
+  )
 })
 
 t.test('known, unknown, unusable and cheaper hashes take about the same time', async t => {
@@ -163,7 +188,8 @@ t.test('known, unknown, unusable and cheaper hashes take about the same time', a
   const [reference = Number.NaN, ...others] = samples.map(({ times }) => median(times))
   t.comment(samples.map(({ name, times }) => `${name} ${median(times).toFixed(1)} ms`).join(', '))
   // Wide bounds: a skipped or a doubled hash is caught, a busy machine is not.
-  for (const other of others) t.ok(other > reference * 0.55 && other < reference * 1.8, `${other} to ${reference}`)
+  for (const other of others)
+    t.ok(other > reference * 0.55 && other < reference * 1.8, `${other} to ${reference}`)
 })
 
 t.test('64 verifications at once leave the event loop and the libuv pool free', async t => {
@@ -172,9 +198,11 @@ t.test('64 verifications at once leave the event loop and the libuv pool free', 
   const delay = monitorEventLoopDelay({ resolution: 5 })
   delay.enable()
   let done = false
-  const all = Promise.all(Array.from({ length: 64 }, (_, n) => verify(undefined, new Secret(`${n}`)))).then(() => {
-    done = true
-  })
+  const all = Promise.all(Array.from({ length: 64 }, (_, n) => verify(undefined, new Secret(`${n}`)))).then(
+    () => {
+      done = true
+    },
+  )
   await lookup('localhost')
   t.notOk(done, 'a name was looked up meanwhile')
   await all
@@ -185,7 +213,9 @@ t.test('64 verifications at once leave the event loop and the libuv pool free', 
 
 t.test('a full queue is an outage of hashing, and neither a hang nor a wrong password', async t => {
   const { verify } = hasher(t, { queueLimit: 2, parameters: DEFAULT_PARAMETERS })
-  const answers = await Promise.allSettled(Array.from({ length: 8 }, () => verify(undefined, new Secret('x'))))
+  const answers = await Promise.allSettled(
+    Array.from({ length: 8 }, () => verify(undefined, new Secret('x'))),
+  )
   const refused = answers.filter(({ status }) => status === 'rejected')
   t.equal(refused.length, 5, 'one runs, two wait')
   for (const answer of refused) t.match(answer, { reason: { name: 'UnavailableError', phase: 'hash' } })

@@ -5,13 +5,24 @@ import { checkNewPassword } from '../../src/passwords/policy.ts'
 const check = (text: string, names: string[] = ['alice']) => checkNewPassword(new Secret(text), names)
 
 t.test('fifteen characters are enough, of any kind, and counted as people count them', async t => {
-  for (const good of ['aaaaaaaaaaaaaab', 'correct horse battery', '               x', '🐴'.repeat(15), 'ü'.repeat(15), 'x'.repeat(1024)]) {
+  for (const good of [
+    'aaaaaaaaaaaaaab',
+    'correct horse battery',
+    '               x',
+    '🐴'.repeat(15),
+    'ü'.repeat(15),
+    'x'.repeat(1024),
+  ]) {
     t.strictSame(check(good), { ok: true }, good.slice(0, 30))
   }
 })
 
 t.test('a short password is refused, whatever it is made of', async t => {
-  for (const [short, length] of [['x', 1], ['Tr0ub4dor&3!?#', 14], ['🐴'.repeat(14), 14]] as const) {
+  for (const [short, length] of [
+    ['x', 1],
+    ['Tr0ub4dor&3!?#', 14],
+    ['🐴'.repeat(14), 14],
+  ] as const) {
     t.match(check(short), { ok: false, problem: `${length} characters and needs at least 15` })
   }
 })
@@ -27,7 +38,12 @@ t.test('what no login could send is refused', async t => {
 
 t.test("a password is none of the user's own names, however spelled", async t => {
   const names = ['alice-liddell-of-oxford', 'alice.liddell@corp.example', 'Alice Pleasance Liddell']
-  for (const name of [...names, 'ALICE-LIDDELL-OF-OXFORD', ' alice.liddell@corp.example', 'alice pleasance liddell']) {
+  for (const name of [
+    ...names,
+    'ALICE-LIDDELL-OF-OXFORD',
+    ' alice.liddell@corp.example',
+    'alice pleasance liddell',
+  ]) {
     t.match(check(name, names), { ok: false, problem: "the user's own names" }, name)
   }
   t.match(check('alice-liddell-of-oxford!', names), { ok: true })

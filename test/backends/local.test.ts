@@ -1,0 +1,50 @@
+import t from 'tap'
+import type { LocalUsers } from '../../src/authentication/local-users.ts'
+import { UnavailableError } from '../../src/authentication/outcome.ts'
+import { localPlugin } from '../../src/backends/local/index.ts'
+import type { BackendServices } from '../../src/plugin.ts'
+
+const services = (localUsers: Partial<LocalUsers>): BackendServices =>
+  ({ id: 'people', localUsers }) as Partial<BackendServices> as BackendServices
+
+t.test('it issues its own ids and looks up by the normalised name', async t => {
+  const asked: unknown[] = []
+  const backend = await localPlugin.create(
+    {},
+    services({
+      authenticateByUsername: async (name, attempt) => {
+        asked.push(name, attempt)
+        return { outcome: 'unknown_user' }
+      },
+      getUser: id => ({ id, username: 'alice', groups: [], roles: [], attributes: {} }),
+      probe: () => {},
+    }),
+  )
+  const attempt = { username: { text: 'alice@corp.example', user: 'alice', domain: 'corp.example' } } as never
+  t.equal(backend.id, 'people')
+  t.equal(backend.issuer, undefined)
+  t.match(await backend.authenticate(attempt), { outcome: 'unknown_user' })
+  t.strictSame(asked, ['alice@corp.example', attempt])
+  t.match(await backend.getUser('x', AbortSignal.timeout(1)), { id: 'x' })
+  t.strictSame(await backend.probe(AbortSignal.timeout(1)), { ok: true })
+  await backend.close()
+  await backend.close()
+})
+
+t.test('a database that is out is reported as such; a bug is not taken for an outage', async t => {
+  const out = () => {
+    throw new UnavailableError('SQLITE_BUSY', 'lookup')
+  }
+  const down = await localPlugin.create({}, services({ getUser: out, probe: out }))
+  t.strictSame(await down.probe(AbortSignal.timeout(1)), { ok: false, reason: 'SQLITE_BUSY' })
+  await t.rejects(down.getUser('x', AbortSignal.timeout(1)), UnavailableError)
+  const buggy = await localPlugin.create(
+    {},
+    services({
+      probe: () => {
+        throw new TypeError('a bug')
+      },
+    }),
+  )
+  await t.rejects(buggy.probe(AbortSignal.timeout(1)), TypeError)
+})
