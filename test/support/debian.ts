@@ -48,24 +48,31 @@ export async function provideDebianProgram(request: DebianRequest): Promise<Debi
   const unpacked = await privateProgram(join(folder, request.name), request.program)
   if (await works(unpacked, request.probe)) return unpacked
 
-  await mkdir(folder, { recursive: true })
-  const lock = await holdLock(join(folder, `${request.name}.lock`))
   try {
-    // Whoever held the lock before us may have fetched it meanwhile.
-    const arrived = await privateProgram(unpacked.root, request.program)
-    if (await works(arrived, request.probe)) return arrived
-    await fetchPackage(request, folder, unpacked.root)
+    return await fetchOnce(request, folder)
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim() : String(error)
     throw new Error(
-      `The tests need ${request.program}. It is not installed and could not be fetched from Debian's archive: ` +
+      `The tests need ${request.program}. It is not installed and could not be fetched from Debian's archive:\n` +
         `${reason}\nInstall it with: apt-get install ${request.name}`,
       { cause: error },
     )
+  }
+}
+
+/** Of several processes that come at once, one fetches and the others wait for it. */
+async function fetchOnce(request: DebianRequest, folder: string): Promise<DebianProgram> {
+  await mkdir(folder, { recursive: true })
+  const root = join(folder, request.name)
+  const lock = await holdLock(`${root}.lock`)
+  try {
+    const arrived = await privateProgram(root, request.program)
+    if (await works(arrived, request.probe)) return arrived
+    await fetchPackage(request, folder, root)
+    return await privateProgram(root, request.program)
   } finally {
     await releaseLock(lock)
   }
-  return privateProgram(unpacked.root, request.program)
 }
 
 function cacheHome(): string {
@@ -129,7 +136,7 @@ async function download(name: string, work: string): Promise<string[]> {
       '-o',
       `Dir::Cache=${join(lists, 'cache')}`,
     ]
-    await apt(['update', ...options], work)
+    await apt(['update', '-o', 'APT::Update::Error-Mode=any', ...options], work)
     await downloadWith(options, name, work)
   }
   return (await readdir(work)).filter(file => file.endsWith('.deb'))
@@ -144,13 +151,20 @@ async function downloadWith(options: string[], name: string, work: string): Prom
 async function apt(command: string[], work: string): Promise<string> {
   // Downloading as the user who asks: apt's own sandbox user cannot write into a private folder.
   const sandbox = ['-o', 'APT::Sandbox::User=', '-o', 'Debug::NoLocking=true', '-o', 'Acquire::Retries=1']
-  const { stdout } = await run('apt-get', ['--quiet', ...command, ...sandbox], {
-    cwd: work,
-    env: { ...process.env, LC_ALL: 'C' },
-    timeout: 120_000,
-    maxBuffer: 16 * 1024 * 1024,
-  })
-  return stdout
+  try {
+    const { stdout } = await run('apt-get', ['--quiet', ...command, ...sandbox], {
+      cwd: work,
+      env: { ...process.env, LC_ALL: 'C' },
+      timeout: 120_000,
+      maxBuffer: 16 * 1024 * 1024,
+    })
+    return stdout
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+    const reasons = [...new Set(said.match(/^E: .*$/gm))].slice(0, 3)
+    if (reasons.length === 0) throw error
+    throw new Error(reasons.join('\n'), { cause: error })
+  }
 }
 
 /** An exclusive lock that the system takes back if this process dies: a child holds it as long as our pipe is open. */
