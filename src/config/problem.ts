@@ -1,3 +1,5 @@
+import { formatProblems } from './report.ts'
+
 /** What is wrong with a configuration file, and where. */
 export interface Problem {
   /** A warning is shown but stops nothing. */
@@ -22,9 +24,7 @@ export class ConfigProblems extends Error {
   readonly problems: readonly Problem[]
 
   constructor(problems: readonly Problem[]) {
-    super(
-      problems.map(({ file, line, message }) => `${file}${line ? `:${line}` : ''}: ${message}`).join('\n'),
-    )
+    super(formatProblems(problems, { color: false }))
     this.problems = problems
   }
 }

@@ -1,0 +1,30 @@
+import type { ReadBackend } from './backends.ts'
+import type { JsonValue, LoadedConfig, Origin } from './config.ts'
+import { masked } from './convert.ts'
+import { isList, isMapping, own, pointerTo } from './json-value.ts'
+import { CONFIG_SCHEMA } from './schema.ts'
+import type { Place } from './values.ts'
+
+/** The configuration in the words of the YAML, with defaults, and with every secret masked. */
+export function effectiveOf(filled: JsonValue, backends: readonly ReadBackend[]): LoadedConfig['effective'] {
+  const core = masked(CONFIG_SCHEMA, filled)
+  const list = isMapping(core) ? own(core, 'backends') : undefined
+  const merged = (isList(list) ? list : []).map((common, index) => {
+    const backend = backends[index]
+    const options = backend && masked(backend.plugin.options, backend.given)
+    return isMapping(common) && isMapping(options) ? { ...common, ...options } : common
+  })
+  return isMapping(core) ? { ...core, backends: merged } : {}
+}
+
+/** Where each value of it came from, by JSON pointer; lists and mappings only when they are empty. */
+export function originsOf(effective: JsonValue, places: ReadonlyMap<string, Place>): Map<string, Origin> {
+  const origins = new Map<string, Origin>()
+  const visit = (value: JsonValue, pointer: string) => {
+    const inner = isList(value) || isMapping(value) ? Object.entries(value) : []
+    for (const [key, child] of inner) visit(child, pointerTo(pointer, key))
+    if (inner.length === 0) origins.set(pointer, places.get(pointer)?.origin ?? { from: 'default' })
+  }
+  visit(effective, '')
+  return origins
+}

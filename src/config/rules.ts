@@ -1,0 +1,185 @@
+/** What the schema cannot say: rules across sections (config.md, Rules). */
+
+import type { Findings } from './findings.ts'
+import { isLoopback, isWildcard, parseCidr } from './network.ts'
+import { keySpanOf, spanOf } from './places.ts'
+import type { ConfigValues } from './schema.ts'
+import { didYouMean } from './suggest.ts'
+import type { Place } from './values.ts'
+
+/** The values of a file, some of them possibly faulty, and where they stand. */
+export interface Ground {
+  readonly values: ConfigValues
+  readonly places: ReadonlyMap<string, Place>
+  readonly report: Findings
+  /** Is the value with this JSON pointer, and everything in it, what the schema wants? */
+  sound(pointer: string): boolean
+}
+
+type Client = ConfigValues['clients'][number]
+type Backend = ConfigValues['backends'][number]
+
+/** Reports every broken rule of which the values are sound. */
+export function applyRules(ground: Ground): void {
+  checkListeners(ground)
+  checkCallers(ground)
+  checkProxies(ground)
+  checkClients(ground)
+  checkBackends(ground)
+}
+
+function checkListeners({ values, places, report, sound }: Ground): void {
+  const { listen, admin } = values
+  if (sound('/admin/host') && !isLoopback(admin.host)) {
+    const hint = 'whoever reaches it acts as an operator; keep it on 127.0.0.1'
+    report.warning(spanOf(places, '/admin/host'), 'the admin listener is open beyond this machine', hint)
+  }
+  if (sound('/listen/host') && sound('/listen/tls') && !isLoopback(listen.host) && !listen.tls) {
+    const hint = 'set `listen.tls`, unless a proxy on a trusted network does TLS'
+    report.warning(
+      spanOf(places, '/listen/host'),
+      'passwords come in without TLS from beyond this machine',
+      hint,
+    )
+  }
+  if (!sound('/listen') || !sound('/admin') || listen.port !== admin.port || listen.port === 0) return
+  if (listen.host !== admin.host && !isWildcard(listen.host) && !isWildcard(admin.host)) return
+  const at = places.has('/admin/port') ? '/admin/port' : '/listen/port'
+  report.error(spanOf(places, at), 'both listeners have this address and port', 'give them different ports')
+}
+
+function checkCallers({ values, places, report, sound }: Ground): void {
+  const known = ['/listen/host', '/clients', '/allow_anonymous_clients'].every(sound)
+  if (!known || isLoopback(values.listen.host)) return
+  if (values.clients.length > 0 || values.allow_anonymous_clients) return
+  report.error(
+    spanOf(places, '/listen/host'),
+    'listening beyond this machine without `clients`',
+    'list the apps under `clients`, or set `allow_anonymous_clients: true`',
+  )
+}
+
+function checkProxies(ground: Ground): void {
+  const { values, sound } = ground
+  if (!Array.isArray(values.trusted_proxies)) return
+  for (const [index, proxy] of values.trusted_proxies.entries()) {
+    const pointer = `/trusted_proxies/${index}`
+    if (sound(pointer) && !parseCidr(proxy)) reportCidr(pointer, ground)
+  }
+}
+
+function reportCidr(pointer: string, { places, report }: Ground): void {
+  report.error(
+    spanOf(places, pointer),
+    'expected a network or an address',
+    'such as 192.0.2.0/24 or 2001:db8::/32',
+  )
+}
+
+function checkClients(ground: Ground): void {
+  const { values, places, report, sound } = ground
+  if (!Array.isArray(values.clients)) return
+  checkUnique(values.clients, '/clients', ground)
+  const owners = new Map<string, number>()
+  for (const [index, client] of values.clients.entries()) {
+    const pointer = `/clients/${index}`
+    if (sound(`${pointer}/backends`)) checkClientBackends(client, pointer, ground)
+    if (!IDENTITIES.every(key => sound(`${pointer}/${key}`))) continue
+    checkIdentity(client, pointer, ground)
+    const identity = client.key_sha256?.toLowerCase() ?? client.tls_subject ?? client.cidr
+    const span = spanOf(places, `${pointer}/${IDENTITIES.find(key => client[key] !== undefined) ?? 'id'}`)
+    if (identity === undefined || !span) continue
+    const owner = owners.get(identity)
+    if (owner)
+      report.error(span, `the app in line ${owner} is recognised by the same`, 'give each app its own')
+    owners.set(identity, owner ?? report.lineOf(span))
+  }
+}
+
+const IDENTITIES = ['key_sha256', 'tls_subject', 'cidr'] as const
+
+function checkIdentity(client: Client, pointer: string, ground: Ground): void {
+  const { values, places, report, sound } = ground
+  const [first, second] = IDENTITIES.filter(key => client[key] !== undefined)
+  const choice = 'give exactly one of `key_sha256`, `key_sha256_file`, `tls_subject` and `cidr`'
+  if (!first) report.error(spanOf(places, pointer), 'nothing says how this app is recognised', choice)
+  if (second) {
+    const message = `this app is already recognised by \`${first}\``
+    report.error(keySpanOf(places, `${pointer}/${second}`), message, choice)
+  }
+  if (client.cidr !== undefined && !parseCidr(client.cidr)) reportCidr(`${pointer}/cidr`, ground)
+  if (client.tls_subject !== undefined && sound('/listen/tls') && !values.listen.tls?.client_ca_file) {
+    const hint = 'name the authority of the client certificates there'
+    report.error(
+      spanOf(places, `${pointer}/tls_subject`),
+      '`tls_subject` needs `listen.tls.client_ca_file`',
+      hint,
+    )
+  }
+}
+
+function checkClientBackends(client: Client, pointer: string, { values, places, report }: Ground): void {
+  if (!Array.isArray(values.backends)) return
+  const ids = values.backends.map(backend => backend?.id).filter(id => typeof id === 'string')
+  for (const [index, id] of (client?.backends ?? []).entries()) {
+    if (ids.includes(id)) continue
+    report.error(
+      spanOf(places, `${pointer}/backends/${index}`),
+      'no backend has this id',
+      didYouMean(id, ids),
+    )
+  }
+}
+
+function checkBackends(ground: Ground): void {
+  const { values, places, report, sound } = ground
+  if (!Array.isArray(values.backends)) return
+  checkUnique(values.backends, '/backends', ground)
+  checkTimeouts(ground)
+  if (!values.backends.every((_, index) => sound(`/backends/${index}`))) return
+  const enabled = [...values.backends.entries()].filter(([, { enabled }]) => enabled)
+  const last = enabled.filter(([, { deny }]) => !deny).at(-1)
+  if (!last) {
+    const message = enabled.length > 0 ? 'every backend is a deny list' : 'no backend is enabled'
+    report.error(
+      places.get('/backends')?.key,
+      `${message}: nobody could log in`,
+      'add one, such as `- { id: local, type: local }`',
+    )
+  } else if (last[1].on.accept === 'continue') {
+    const message = 'nothing comes after this backend that could accept as well: nobody could log in'
+    report.error(
+      spanOf(places, `/backends/${last[0]}/on/accept`),
+      message,
+      'remove `accept: continue` from the last backend',
+    )
+  }
+}
+
+function checkTimeouts({ values, places, report, sound }: Ground): void {
+  if (!sound('/deadline')) return
+  for (const [index, { timeout }] of values.backends.entries()) {
+    const pointer = `/backends/${index}/timeout`
+    if (!sound(pointer) || timeout <= values.deadline) continue
+    report.warning(
+      spanOf(places, pointer),
+      'longer than the `deadline` of the whole attempt',
+      'the deadline ends it first',
+    )
+  }
+}
+
+function checkUnique(
+  items: readonly (Client | Backend)[],
+  pointer: string,
+  { places, report }: Ground,
+): void {
+  const lines = new Map<string, number>()
+  for (const [index, item] of items.entries()) {
+    const span = spanOf(places, `${pointer}/${index}/id`)
+    if (typeof item?.id !== 'string' || !span) continue
+    const line = lines.get(item.id)
+    if (line !== undefined) report.error(span, `this id is already taken in line ${line}`, 'ids are unique')
+    lines.set(item.id, line ?? report.lineOf(span))
+  }
+}
