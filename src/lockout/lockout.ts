@@ -10,7 +10,7 @@ import { createWaitingLine } from './waiting-line.ts'
 /** The limit of one account from one source, and of one source whatever the account. */
 export interface LockoutSettings extends Limit {
   readonly source: Limit
-  /** Bound of the memory store's records, 2 or more; one takes about 300 bytes. */
+  /** Bound of the memory store's records, 2 or more; one takes about 250 bytes. */
   readonly maxEntries: number
 }
 
@@ -60,10 +60,10 @@ export function createLockout(parts: {
       const crowded = isCrowded(answer) ? answer.key : undefined
       if (calledFor !== undefined && calledFor !== crowded) line.call(calledFor)
       if (crowded === undefined || lastTry) return answer
-      // What ended while the store was being asked may have found nobody to call. With somebody in the line it did.
-      if (ended !== endedBefore && line.isEmpty(crowded)) continue
       const leftMs = deadlineMs - clock.now()
       if (leftMs <= 0) return answer
+      // What ended while the store was being asked may have found nobody to call. With somebody in the line it did.
+      if (ended !== endedBefore && line.isEmpty(crowded)) continue
       const waited = await line.wait(crowded, leftMs, calledFor === crowded)
       if (waited === 'no_room') return answer
       calledFor = waited === 'called' ? crowded : undefined
