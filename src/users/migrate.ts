@@ -32,6 +32,9 @@ export function readSchemaState(database: Sqlite.Database): SchemaState {
 
 /** Brings the schema to the last version, all or nothing; a second process that starts meanwhile waits and finds it done. */
 export function migrate(database: Sqlite.Database): void {
+  const state = readSchemaState(database)
+  // Nothing to do, so no lock to wait for.
+  if (state.schema === 'ours' && state.version === migrations.length) return
   const run = database.transaction(() => {
     const from = Number(database.pragma('user_version', { simple: true }))
     for (const { version, sql } of migrations) {

@@ -161,7 +161,7 @@ t.test('one Secret asked about twice is answered for what is stored now', async 
 t.test(
   'a good login under a lesser hash renews it beside the reply, a wrong one never (D46, D47)',
   async t => {
-    const { users, store, ids, counted, hasher } = await people(t)
+    const { store, ids } = await people(t)
     const better = createPasswordHasher({ threads: 1, parameters: { memoryKiB: 64, passes: 1, lanes: 1 } })
     t.teardown(better.close)
     const renewed = Promise.withResolvers<void>()
@@ -188,7 +188,7 @@ t.test(
       store.findById(ids.alice)?.createdAt,
       'nobody changed the user',
     )
-    },
+  },
 )
 
 t.test('a hash that cannot be renewed fails no login, and is renewed once for many logins', async t => {

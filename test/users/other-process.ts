@@ -2,7 +2,7 @@
  * Another process at the same database: `node other-process.ts <what> <path>`.
  * - open: opens it, as a daemon that starts, and prints its installation secret
  * - first-admin: also makes the first admin, and prints the password or "none"
- * - hold immediate|exclusive: keeps SQLite's lock until its stdin ends, prints "held"
+ * - hold immediate|exclusive [ms]: keeps SQLite's lock until its stdin ends or for that long, prints "held"
  * - write: adds users until it is killed, and prints each name once it is stored
  */
 import Sqlite from 'better-sqlite3'
@@ -12,7 +12,7 @@ import { installationSecret, openDatabase } from '../../src/users/database.ts'
 import { ensureFirstAdmin } from '../../src/users/first-admin.ts'
 import { createUserStore } from '../../src/users/store.ts'
 
-const [what, path = '', lock = ''] = process.argv.slice(2)
+const [what, path = '', lock = '', forMs] = process.argv.slice(2)
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 const open = () => openDatabase(path, { log: { warn: () => {} } })
@@ -33,6 +33,7 @@ switch (what) {
     database.exec(`BEGIN ${lock}`)
     print('held')
     process.stdin.resume().on('end', () => database.close())
+    if (forMs !== undefined) setTimeout(() => database.exec('ROLLBACK'), Number(forMs))
     break
   }
   case 'write': {
