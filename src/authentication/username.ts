@@ -89,7 +89,10 @@ function settle(raw: string): Settled {
   // Folding and dropping can bring characters together that compose or fold anew: until nothing changes.
   let text = raw
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const next = fold(text.normalize('NFKC').replace(IGNORABLE, '').replace(BLANKS, ' ').trim())
+    const composed = text.normalize('NFKC').replace(IGNORABLE, '')
+    // Folding is the slowest part: not on a name that composing made too long.
+    if (isTooLong(composed)) return problem(TOO_LONG)
+    const next = fold(composed.replace(BLANKS, ' ').trim())
     if (next === text) return { ok: true, text }
     if (isTooLong(next)) return problem(TOO_LONG)
     text = next
