@@ -38,8 +38,8 @@ export interface App {
   stop(): Promise<void>
 }
 
-/** From the end of the longest attempt to the last resort that ends a request anyway, in milliseconds. */
-const HANDLER_MARGIN_MS = 5_000
+/** From the deadline of an attempt to the last resort that answers its request anyway, in milliseconds. */
+const ANSWER_MARGIN_MS = 5_000
 
 /**
  * Starts the daemon. A directory or a database that is out does not keep it from starting: it answers 503 for them.
@@ -80,7 +80,7 @@ export async function startApp(config: Config, log: Log): Promise<App> {
     clients: config.clients.length === 0 ? 'anonymous' : config.clients.map(createClient),
     trustedProxies: config.trustedProxies,
     ...(config.listen.tls !== undefined && { tls: readTls(config.listen.tls) }),
-    limits: { handlerMs: config.deadlineMs + HANDLER_MARGIN_MS, drainMs: config.deadlineMs },
+    limits: { answerMs: config.deadlineMs + ANSWER_MARGIN_MS, drainMs: config.deadlineMs },
     log,
   })
   const adminServer = createAdminServer({
@@ -132,7 +132,10 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
     }
   } catch (error) {
     if (!(error instanceof DatabaseError || error instanceof UnavailableError)) throw error
-    log.error({ reason: error.message }, 'there are no local users until the database is mended and this is restarted')
+    log.error(
+      { reason: error.message },
+      'there are no local users until the database is mended and this is restarted',
+    )
     return { users: usersOutOfOrder(error.message), secret: randomBytes(32) }
   }
 }
@@ -157,7 +160,9 @@ async function createBackend(settings: BackendConfig, localUsers: LocalUsers, lo
       localUsers,
     })
   } catch (error) {
-    throw new Error(`backend ${id}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw new Error(`backend ${id}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -181,7 +186,9 @@ function createLink(settings: BackendConfig, backend: Backend): Link {
 /** An alias backend issues the ids of another one, which must then be there to answer for them. */
 function refuseStrayAliases(links: readonly Link[]): void {
   const issuers = new Set(
-    links.filter(({ backend, deny }) => backend.issuer === undefined && !deny).map(({ backend }) => backend.id),
+    links
+      .filter(({ backend, deny }) => backend.issuer === undefined && !deny)
+      .map(({ backend }) => backend.id),
   )
   for (const { backend } of links) {
     if (backend.issuer !== undefined && !issuers.has(backend.issuer)) {

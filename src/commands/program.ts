@@ -1,4 +1,6 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
+import { ConfigProblems } from '../config/problem.ts'
+import { formatProblems } from '../config/report.ts'
 import { checkCommand } from './check.ts'
 import { clientCommand } from './client.ts'
 import { configCommand } from './config.ts'
@@ -7,8 +9,35 @@ import { hashCommand } from './hash.ts'
 import { serveCommand } from './serve.ts'
 import { userCommand } from './user.ts'
 
+/**
+ * Runs the command that the arguments ask for. Never rejects: what went wrong is said on standard error, and the exit
+ * code tells (0 done, 1 it failed or the answer is no, 2 wrong usage).
+ */
+export async function runProgram(
+  args: readonly string[],
+  context: CommandContext,
+  version: string,
+): Promise<void> {
+  try {
+    await createProgram(context, version).parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has said why already; help and version are no mistakes.
+      context.setExitCode(error.exitCode === 0 ? 0 : 2)
+    } else {
+      context.stderr.write(explain(error, context))
+      context.setExitCode(1)
+    }
+  }
+}
+
+function explain(error: unknown, { color }: CommandContext): string {
+  if (error instanceof ConfigProblems) return formatProblems(error.problems, { color })
+  return `gatehouse: ${error instanceof Error ? error.message : String(error)}\n`
+}
+
 /** Every command, one line each. */
-export function createProgram(context: CommandContext, version: string): Command {
+function createProgram(context: CommandContext, version: string): Command {
   const program = new Command('gatehouse')
     .description('The login desk of an intranet.')
     .version(version, '-V, --version')

@@ -28,8 +28,8 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
       request_id: event.requestId,
       client: event.caller,
       source: event.address,
-      ...(username !== undefined &&
-        (subject === undefined ? { user_hash: hash(secret, username) } : { user: username })),
+      ...(username !== undefined && { user_hash: hash(secret, username) }),
+      ...(username !== undefined && subject !== undefined && { user: username }),
       ...(subject !== undefined && { subject }),
       verdict: event.verdict,
       ...(event.reason !== undefined && { reason: event.reason }),
