@@ -129,7 +129,8 @@ export class Connection {
     if (code === undefined || (error !== undefined && said === '')) {
       const reason = this.#stream.failure ?? new Error(reasonOf(error))
       this.#stream.fail(reason)
-      throw new DirectoryFailure(reasonOf(reason), { phase, credentialSent: sent, connectionLost: true })
+      const credentialSent = phase === 'bind' && sent
+      throw new DirectoryFailure(reasonOf(reason), { phase, credentialSent, connectionLost: true })
     }
     if (ENDING_RESULTS.has(code)) this.#stream.fail(new Error(`the directory answered ${code}`))
     return { code, message: said }

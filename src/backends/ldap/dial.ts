@@ -24,11 +24,16 @@ const KEEP_ALIVE_MS = 30_000
  * Opens a connection, encrypted as the endpoint says, in bounded time. It is done here and not by ldapts, whose own
  * StartTLS has no deadline, misses a dead connection and believes what came before the handshake.
  *
+ * @param signal gives up at once
  * @throws {DirectoryFailure} with phase `connect` or `tls`
  */
-export async function dial(endpoint: Endpoint, options: DialOptions): Promise<MessageStream> {
+export async function dial(
+  endpoint: Endpoint,
+  options: DialOptions,
+  signal: AbortSignal,
+): Promise<MessageStream> {
   let phase: 'connect' | 'tls' = 'connect'
-  let overdue = false
+  let givenUp: string | undefined
   const { host, port, security } = endpoint
   const socket = connectTcp({
     host,
@@ -38,10 +43,18 @@ export async function dial(endpoint: Endpoint, options: DialOptions): Promise<Me
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   })
   ignoreLateErrors(socket)
-  const timer = setTimeout(() => {
-    overdue = true
+  const giveUp = (why: string) => {
+    givenUp ??= why
     socket.destroy()
-  }, options.connectTimeoutMs)
+  }
+  const cancel = () => giveUp('it is not wanted any more')
+  const timer = setTimeout(
+    giveUp,
+    options.connectTimeoutMs,
+    `no connection within ${options.connectTimeoutMs} ms`,
+  )
+  signal.addEventListener('abort', cancel)
+  if (signal.aborted) cancel()
   try {
     await established(socket, 'connect')
     if (security === 'none') return new MessageStream(socket)
@@ -50,10 +63,11 @@ export async function dial(endpoint: Endpoint, options: DialOptions): Promise<Me
     return new MessageStream(await encrypt(socket, host, options))
   } catch (error) {
     socket.destroy()
-    const reason = overdue ? `no connection within ${options.connectTimeoutMs} ms` : reasonOf(error)
+    const reason = givenUp ?? reasonOf(error)
     throw new DirectoryFailure(`${endpoint.url}: ${reason}`, { phase, connectionLost: true })
   } finally {
     clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
   }
 }
 

@@ -68,24 +68,24 @@ export function createDirectory(
   })
   const binders = createPool({
     ...pooling,
-    open: () => servers.connect(open),
+    open: closing => servers.connect(endpoint => open(endpoint, closing)),
     maxConnections: options.pool.bind,
     maxUses: 1,
   })
   let refused: { readonly until: number; readonly reason: string } | undefined
 
-  async function open(endpoint: Endpoint): Promise<Connection> {
-    return new Connection(await dial(endpoint, options), options.operationTimeoutMs)
+  async function open(endpoint: Endpoint, closing: AbortSignal): Promise<Connection> {
+    return new Connection(await dial(endpoint, options, closing), options.operationTimeoutMs)
   }
 
-  async function openSearcher(): Promise<Connection> {
+  async function openSearcher(closing: AbortSignal): Promise<Connection> {
     if (refused && clock.now() < refused.until) {
       throw new DirectoryFailure(refused.reason, { phase: 'service_bind' })
     }
     return servers.connect(async endpoint => {
-      const connection = await open(endpoint)
+      const connection = await open(endpoint, closing)
       try {
-        await bindService(connection, endpoint)
+        await bindService(connection, endpoint, closing)
         return connection
       } catch (error) {
         await connection.close()
@@ -94,8 +94,8 @@ export function createDirectory(
     })
   }
 
-  async function bindService(connection: Connection, { url }: Endpoint): Promise<void> {
-    const answer = await connection.bind(options.serviceDn, options.servicePassword).catch(error => {
+  async function bindService(connection: Connection, { url }: Endpoint, closing: AbortSignal): Promise<void> {
+    const answer = await connection.bind(options.serviceDn, options.servicePassword, closing).catch(error => {
       if (!(error instanceof DirectoryFailure)) throw error
       throw new DirectoryFailure(`${url}: ${error.message}`, { phase: 'service_bind', connectionLost: true })
     })
@@ -143,10 +143,10 @@ export function createDirectory(
 }
 
 /** So that two connections never try a wrong service password at the same time. */
-function oneAfterTheOther<T>(open: () => Promise<T>): () => Promise<T> {
+function oneAfterTheOther<A, T>(open: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve()
-  return () => {
-    const next = last.then(open)
+  return argument => {
+    const next = last.then(() => open(argument))
     last = next.catch(() => {})
     return next
   }

@@ -4,7 +4,7 @@ import type { Entry } from 'ldapts'
 type Value = string | Buffer
 
 export interface DirectoryEntry {
-  /** Exactly as returned: a bind sends it back octet for octet. */
+  /** Exactly as returned: a bind sends it back octet for octet. Empty if it is none. */
   readonly dn: string
   /** The values that are text; none for an attribute that is not there. Attribute names in any case. */
   texts(attribute: string): readonly string[]
@@ -14,16 +14,15 @@ export interface DirectoryEntry {
   isPartial(attribute: string): boolean
 }
 
-/** @throws {TypeError} on an entry whose DN is none, as an attribute called `dn` would make it */
 export function readEntry({ dn, ...attributes }: Entry): DirectoryEntry {
-  if (typeof dn !== 'string' || dn === '') throw new TypeError('an entry without a DN')
   const values = new Map<string, readonly Value[]>()
   for (const [attribute, value] of Object.entries(attributes)) {
     values.set(attribute.toLowerCase(), Array.isArray(value) ? value : [value])
   }
   const of = (attribute: string) => values.get(attribute.toLowerCase()) ?? []
   return {
-    dn,
+    // In ldapts an attribute called `dn` takes the place of the entry's own, with whatever values it has.
+    dn: typeof dn === 'string' ? dn : '',
     texts: attribute => of(attribute).filter(value => typeof value === 'string'),
     octets(attribute) {
       const [first] = of(attribute)

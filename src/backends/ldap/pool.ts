@@ -11,8 +11,11 @@ export interface Pooled {
 }
 
 export interface PoolOptions<C> {
-  /** Makes one more connection in bounded time. A rejection reaches everybody who waits for a connection. */
-  open(): Promise<C>
+  /**
+   * Makes one more connection in bounded time; the signal aborts when the pool closes. If it rejects and no connection
+   * is left, everybody who waits for one gets that rejection.
+   */
+  open(signal: AbortSignal): Promise<C>
   readonly maxConnections: number
   /** Uses of one connection at the same time. */
   readonly maxUses: number
@@ -57,7 +60,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   const members = new Set<Member<C>>()
   const waiting = new Set<Waiter<C>>()
   const closing = new Set<Promise<void>>()
-  let closed = false
+  const closed = new AbortController()
   // Does not keep the process alive.
   const sweeper = setInterval(dropOutdated, SWEEP_MS).unref()
 
@@ -96,7 +99,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   function grow(): Member<C> {
     const now = clock.now()
     const member: Member<C> = {
-      opening: options.open(),
+      opening: options.open(closed.signal),
       connection: undefined,
       uses: 0,
       openedAt: now,
@@ -106,7 +109,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
     member.opening.then(
       connection => {
         member.connection = connection
-        if (closed) drop(member)
+        if (closed.signal.aborted) drop(member)
       },
       failure => {
         members.delete(member)
@@ -120,7 +123,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
 
   function admitWaiting(): void {
     for (const waiter of waiting) {
-      const member = closed ? undefined : findRoom()
+      const member = closed.signal.aborted ? undefined : findRoom()
       if (member === undefined) return
       waiting.delete(waiter)
       waiter.admit(member)
@@ -133,7 +136,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   }
 
   function acquire(signal: AbortSignal): Promise<Member<C>> {
-    if (closed) throw new DirectoryFailure('the backend is closed', { phase: 'admission' })
+    if (closed.signal.aborted) throw new DirectoryFailure('the backend is closed', { phase: 'admission' })
     if (signal.aborted) throw new DirectoryFailure('the time was used up before', { phase: 'admission' })
     const member = waiting.size === 0 ? findRoom() : undefined
     if (member) {
@@ -184,7 +187,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
     },
 
     async close() {
-      closed = true
+      closed.abort()
       clearInterval(sweeper)
       refuseAll(new DirectoryFailure('the backend is closed', { phase: 'admission' }))
       await Promise.allSettled([...members].map(({ opening }) => opening))

@@ -1,5 +1,6 @@
 import type { Attempt, Backend } from '../../../src/authentication/backend.ts'
 import { type Clock, systemClock } from '../../../src/authentication/clock.ts'
+import type { LocalUsers } from '../../../src/authentication/local-users.ts'
 import type { Outcome } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
 import type { Username } from '../../../src/authentication/username.ts'
@@ -7,6 +8,14 @@ import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import { createLogRecorder, type LogRecorder } from '../../support/log-recorder.ts'
 import type { Slapd, TestScope } from '../../support/slapd.ts'
+
+/** A directory has nothing to do with the daemon's own users. */
+const nobody: LocalUsers = {
+  authenticateByUsername: () => Promise.reject(new Error('not for LDAP')),
+  authenticateByEmail: () => Promise.reject(new Error('not for LDAP')),
+  getUser: () => undefined,
+  probe: () => {},
+}
 
 /** Options as the configuration hands them over, defaults filled in. */
 export function ldapOptions(changes: Partial<LdapOptions> & Pick<LdapOptions, 'urls'>): LdapOptions {
@@ -49,7 +58,8 @@ export async function openDesk(
   clock: Clock = systemClock,
 ): Promise<Desk> {
   const log = createLogRecorder()
-  const backend = await ldapPlugin.create(options, { id: 'corp', log, clock, timeoutMs: 5_000 })
+  const services = { id: 'corp', log, clock, timeoutMs: 5_000, localUsers: nobody }
+  const backend = await ldapPlugin.create(options, services)
   t.teardown(() => backend.close())
   return {
     backend,

@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, connect as open, type Socket } from 'node:net'
+import fc from 'fast-check'
+import {
+  BindRequest,
+  ExtendedRequest,
+  MessageParser,
+  PresenceFilter,
+  SearchRequest,
+  UnbindRequest,
+} from 'ldapts'
+import t from 'tap'
+import {
+  MalformedMessage,
+  messageLength,
+  readRequest,
+  readResponse,
+} from '../../../src/backends/ldap/message.ts'
+import { MessageStream } from '../../../src/backends/ldap/message-stream.ts'
+import {
+  bindResponse,
+  extendedResponse,
+  noticeOfDisconnection,
+  searchDone,
+  searchEntry,
+  searchReference,
+  startTlsOid,
+} from '../../support/ldap-message.ts'
+
+const requests = {
+  bind: new BindRequest({ messageId: 2, dn: '', password: '' }).write(),
+  search: new SearchRequest({
+    messageId: 2,
+    baseDN: '',
+    filter: new PresenceFilter({ attribute: 'a' }),
+  }).write(),
+  extended: new ExtendedRequest({ messageId: 2, oid: startTlsOid }).write(),
+  unbind: new UnbindRequest({ messageId: 3 }).write(),
+}
+const entry = searchEntry(2, 'cn=Łukasz,dc=corp', {
+  cn: ['Łukasz', 'x'],
+  objectGUID: Buffer.alloc(16, 0xff),
+  none: [],
+})
+const golden = [
+  bindResponse(2, { code: 49, diagnosticMessage: 'data 52e' }),
+  bindResponse(2, { controls: [{ oid: '1.2.3', value: Buffer.from('x') }, { oid: '1.2.4' }] }),
+  entry,
+  searchReference(2, ['ldap://a', 'ldap://b']),
+  searchDone(2, { code: 10, referrals: ['ldap://a'] }),
+  extendedResponse(2, { oid: startTlsOid }),
+]
+
+t.test('whole messages are read, their result from the last word only', async t => {
+  t.same(golden.map(readResponse), [
+    { id: 2, to: 'bind', resultCode: 49 },
+    { id: 2, to: 'bind', resultCode: 0 },
+    { id: 2, to: 'search', resultCode: undefined },
+    { id: 2, to: 'search', resultCode: undefined },
+    { id: 2, to: 'search', resultCode: 10 },
+    { id: 2, to: 'extended', resultCode: 0 },
+  ])
+  t.equal(readResponse(noticeOfDisconnection()).id, 0)
+  t.same(readRequest(requests.bind), { id: 2, operation: 'bind' })
+  t.same(readRequest(requests.unbind), { id: 3, operation: 'unbind' })
+  t.equal(messageLength(entry.subarray(0, 1)), undefined)
+  t.equal(messageLength(entry), entry.length)
+})
+
+t.test('what is no message, or only half of one, is refused', async t => {
+  const refused = {
+    'no result at all, which ldapts takes for success': '3005020102 6100',
+    'a result without a code': '3009020102 6104 0400 0400',
+    'a code without octets': '300b020102 6106 0a00 0400 0400',
+    'a code of five octets': '3010020102 610b 0a050000000000 0400 0400',
+    'a negative message id': '300c0201ff 6107 0a0100 0400 0400',
+    'an element longer than its parent': '300c020102 6107 0a0100 0400 0405',
+    'octets behind the message': '300c020102 6107 0a0100 0400 0400 00',
+    'an entry whose attributes point past it, which spins ldapts': '300b020102 6406 0400 307f 0400',
+    'an attribute that is no sequence': '300d020102 6408 0400 3004 0402047f',
+    'a value that is no text': '3014020102 640f 0400 300b 3009 040161 3104 02020101',
+    'a reference that is no text': '3008020102 7303 020101',
+    'an intermediate response': '3007020102 7902 8000',
+    'a request': requests.bind.toString('hex'),
+    'two lists of controls': '3010020102 6107 0a0100 0400 0400 a000 a000',
+    'a control without a type': '3010020102 6107 0a0100 0400 0400 a002 3000',
+    'an indefinite length': '3080020102 6107 0a0100 0400 0400 0000',
+  }
+  for (const [what, hex] of Object.entries(refused)) {
+    t.throws(() => readResponse(Buffer.from(hex.replaceAll(' ', ''), 'hex')), MalformedMessage, what)
+  }
+  t.throws(() => messageLength(Buffer.from('HTTP/1.1 400')), MalformedMessage)
+  t.throws(() => messageLength(Buffer.from('3085ffffffffff', 'hex')), MalformedMessage)
+  t.equal(
+    messageLength(Buffer.from('30847fffffff', 'hex')),
+    0x7fffffff + 6,
+    'a declared length allocates nothing',
+  )
+})
+
+t.test('ldapts reads to the end whatever gets past the grammar', async t => {
+  const mutated = fc
+    .tuple(
+      fc.constantFrom(...golden),
+      fc.array(fc.tuple(fc.nat(200), fc.nat(255)), { maxLength: 4 }),
+      fc.nat(200),
+    )
+    .map(([message, changes, length]) => {
+      const copy = Buffer.from(length % 3 === 0 ? message.subarray(0, length) : message)
+      for (const [at, octet] of changes) if (at < copy.length) copy[at] = octet
+      return copy
+    })
+  let passed = 0
+  fc.assert(
+    fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 40 })), octets => {
+      const message = Buffer.from(octets)
+      try {
+        readResponse(message)
+      } catch (error) {
+        assert.ok(error instanceof MalformedMessage)
+        return
+      }
+      passed++
+      const parser = new MessageParser()
+      parser.on('error', () => {})
+      parser.read(message, new Map())
+    }),
+    { numRuns: 5_000 },
+  )
+  t.ok(passed > 100, `${passed} got past`)
+})
+
+interface Wire {
+  readonly stream: MessageStream
+  /** The directory's side. */
+  readonly directory: Socket
+  /** What ldapts would have got. */
+  readonly passed: Buffer[]
+}
+
+/** A stream on one end of a real connection. */
+async function openWire(t: { teardown(end: () => unknown): void }): Promise<Wire> {
+  const listener = createServer({ noDelay: true }).listen(0, '127.0.0.1')
+  const accepted = once(listener, 'connection')
+  await once(listener, 'listening')
+  const socket = open((listener.address() as AddressInfo).port, '127.0.0.1')
+  await once(socket, 'connect')
+  const [directory] = (await accepted) as [Socket]
+  directory.on('error', () => {})
+  listener.close()
+  const stream = new MessageStream(socket)
+  const passed: Buffer[] = []
+  stream.on('data', message => passed.push(message))
+  t.teardown(() => {
+    stream.destroy()
+    directory.destroy()
+  })
+  return { stream, directory, passed }
+}
+
+function closed(stream: MessageStream): Promise<unknown> {
+  return stream.closed ? Promise.resolve() : once(stream, 'close')
+}
+
+t.test('a session comes through whole, wherever the network cuts it', async t => {
+  const { stream, directory, passed } = await openWire(t)
+  const session = Buffer.concat([entry, searchReference(2, ['ldap://a']), searchDone(2)])
+  for (let cut = 1; cut < session.length; cut++) {
+    passed.length = 0
+    const exchange = stream.announce()
+    stream.write(requests.search)
+    await once(directory, 'data')
+    directory.write(session.subarray(0, cut))
+    await new Promise(resolve => setImmediate(resolve))
+    directory.write(session.subarray(cut))
+    while (passed.length < 3) await once(stream, 'data')
+    assert.deepEqual(Buffer.concat(passed), session)
+    assert.deepEqual(exchange, { sent: true, resultCode: 0 })
+  }
+  t.equal(stream.failure, undefined)
+})
+
+t.test('anything but the answer to an open question ends the connection, and is never passed on', async t => {
+  const wrong = {
+    'an answer to nothing': bindResponse(3),
+    'another kind of answer': searchDone(2),
+    'an extended answer': extendedResponse(2),
+    'a notice of disconnection': noticeOfDisconnection(),
+    'a result without a code': Buffer.from('30050201026100', 'hex'),
+    garbage: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    'two gigabytes announced': Buffer.from('30847fffffff0201', 'hex'),
+    'five megabytes announced': Buffer.from('308400500000', 'hex'),
+  }
+  for (const [what, octets] of Object.entries(wrong)) {
+    const { stream, directory, passed } = await openWire(t)
+    const exchange = stream.announce()
+    stream.write(requests.bind)
+    await once(directory, 'data')
+    directory.write(octets)
+    await closed(stream)
+    t.ok(stream.failure, what)
+    t.same([passed, exchange.resultCode], [[], undefined], what)
+  }
+})
+
+t.test('a second answer to one question ends the connection', async t => {
+  const { stream, directory, passed } = await openWire(t)
+  const exchange = stream.announce()
+  stream.write(requests.bind)
+  await once(directory, 'data')
+  directory.write(Buffer.concat([bindResponse(2, { code: 49 }), bindResponse(2, { code: 0 })]))
+  await closed(stream)
+  t.equal(exchange.resultCode, 49)
+  t.same(passed.map(readResponse), [{ id: 2, to: 'bind', resultCode: 49 }])
+})
+
+t.test('an operation brings in four megabytes at most', async t => {
+  const { stream, directory } = await openWire(t)
+  stream.announce()
+  stream.write(requests.search)
+  await once(directory, 'data')
+  const big = searchEntry(2, 'cn=a', { x: Buffer.alloc(1024 * 1024) })
+  for (let count = 0; count < 4; count++) directory.write(big)
+  await closed(stream)
+  t.match(stream.failure, { message: 'an answer is too long' })
+})
+
+t.test('a socket that ends or breaks closes the stream, and no error is left unheard', async t => {
+  for (const end of ['end', 'resetAndDestroy'] as const) {
+    const { stream, directory } = await openWire(t)
+    directory[end]()
+    await closed(stream)
+    t.ok(stream.failure, end)
+    stream.write(requests.bind, () => {})
+    stream.removeAllListeners('error')
+    stream.fail(new Error('late'))
+    await new Promise(resolve => setImmediate(resolve))
+  }
+})
+
+t.test('a socket is handed on for TLS only if nothing else came on it', async t => {
+  for (const [injected, handedOn] of [
+    [Buffer.alloc(0), true],
+    [bindResponse(3), false],
+    [Buffer.from([0x30]), false],
+  ] as const) {
+    const { stream, directory } = await openWire(t)
+    stream.announce()
+    stream.write(requests.extended)
+    await once(directory, 'data')
+    directory.write(Buffer.concat([extendedResponse(2), injected]))
+    await Promise.race([once(stream, 'data'), closed(stream)])
+    if (handedOn) t.equal(stream.release().destroyed, false)
+    else t.throws(() => stream.release())
+  }
+})

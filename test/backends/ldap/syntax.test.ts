@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { AndFilter, EqualityFilter, FilterParser } from 'ldapts'
+import t from 'tap'
+import { canonicalDn, type EscapedDn, escapeDn, isUnder, parseDn } from '../../../src/backends/ldap/dn.ts'
+import { formatGuid, idOctets, parseGuid, readEntry, readId } from '../../../src/backends/ldap/entry.ts'
+import {
+  type EscapedFilter,
+  escapeFilter,
+  FilterTemplateError,
+  parseFilterTemplate,
+} from '../../../src/backends/ldap/filter.ts'
+import { matchesGlob, matchGroups, readGroup } from '../../../src/backends/ldap/groups.ts'
+import { presets } from '../../../src/backends/ldap/presets.ts'
+import { bindOutcome, describe } from '../../../src/backends/ldap/result.ts'
+
+const anyText = fc.string({ unit: 'binary', maxLength: 40 })
+const wickedText = fc
+  .array(fc.constantFrom(...'*()\\\0,+"<>;=# aé😀{}$&%\n'), { maxLength: 20 })
+  .map(characters => characters.join(''))
+const text = fc.oneof(anyText, wickedText)
+
+/** The value of a filter `(a=…)` as ldapts reads it, octet by octet. */
+function filterValue(filter: string): Buffer {
+  const parsed = FilterParser.parseString(filter)
+  assert.ok(parsed instanceof EqualityFilter, filter)
+  return Buffer.from(parsed.value.toString(), 'latin1')
+}
+
+t.test('an escaped filter value reads as itself, whatever it holds (RFC 4515)', async t => {
+  fc.assert(
+    fc.property(text, value => {
+      const escaped = escapeFilter(value)
+      assert.match(escaped, /^(?:[ -~](?<![*()\\])|\\[0-9a-f]{2})*$/)
+      assert.deepEqual(filterValue(`(a=${escaped})`), Buffer.from(value))
+    }),
+  )
+  t.equal(escapeFilter('*()\\\0'), '\\2a\\28\\29\\5c\\00')
+  t.equal(escapeFilter(Buffer.from([0xff, 0x41])), '\\ffA', 'octets that are no UTF-8')
+})
+
+t.test('an escaped DN value reads as itself, whatever it holds (RFC 4514)', async t => {
+  fc.assert(
+    fc.property(fc.array(text, { minLength: 1, maxLength: 4 }), values => {
+      const dn = values.map(value => `cn=${escapeDn(value)}`).join(',')
+      assert.deepEqual(
+        parseDn(dn),
+        values.map(value => [{ type: 'cn', value }]),
+      )
+    }),
+  )
+  t.equal(escapeDn(' #a "+,;<>\\\0 '), '\\20#a \\22\\2b\\2c\\3b\\3c\\3e\\5c\\00\\20')
+})
+
+t.test('one escape cannot stand for the other', async t => {
+  const forDn: EscapedDn = escapeDn('a')
+  const forFilter: EscapedFilter = escapeFilter('a')
+  // @ts-expect-error a DN's escape in a filter
+  const wrong: EscapedFilter = forDn
+  // @ts-expect-error a filter's escape in a DN
+  const alsoWrong: EscapedDn = forFilter
+  t.same([wrong, alsoWrong], ['a', 'a'])
+})
+
+t.test('DNs are read in every spelling that directories use', async t => {
+  t.same(parseDn('CN=Carroll\\, Lewis + uid = x ,DC=corp'), [
+    [
+      { type: 'cn', value: 'Carroll, Lewis' },
+      { type: 'uid', value: 'x' },
+    ],
+    [{ type: 'dc', value: 'corp' }],
+  ])
+  const spellings = ['cn=\\C5\\81uk\\20', 'CN=Łuk\\ ', 'cn= Łuk\\20  ']
+  t.strictSame(new Set(spellings.map(dn => canonicalDn(parseDn(dn) ?? []))), new Set(['cn=łuk\\20']))
+  for (const none of [
+    '',
+    'alice',
+    'cn=a,',
+    'cn=a;dc=b',
+    'cn="a"',
+    'cn=#04024869',
+    'cn=a\\zz',
+    'cn=\\ff',
+    '=a',
+  ]) {
+    t.equal(parseDn(none), undefined, JSON.stringify(none))
+  }
+})
+
+t.test('only what ends in the base lies under it', async t => {
+  const base = 'OU=People, dc=corp,DC=example'
+  t.ok(isUnder('uid=a,ou=people,dc=corp,dc=example', base))
+  t.ok(isUnder('uid=\\2c,ou=PEOPLE,dc=corp,dc=example', base))
+  t.ok(isUnder('ou=people,dc=corp,dc=example', base))
+  t.notOk(isUnder('dc=corp,dc=example', base))
+  t.notOk(isUnder('uid=a\\,ou\\=people,dc=corp,dc=example', base), 'a comma in a value is none')
+  t.notOk(isUnder('uid=a,ou=people,dc=corp,dc=example,dc=evil', base))
+  t.notOk(isUnder('', base))
+})
+
+t.test('a name never becomes a part of the filter', async t => {
+  const template = parseFilterTemplate('(& (objectClass=person) (|(uid={username}) (mail={input})))')
+  fc.assert(
+    fc.property(text, text, (username, input) => {
+      const filter = template.forUser({ username, input })
+      assert.ok(filter instanceof AndFilter)
+      const [, either] = (filter as AndFilter).filters as unknown as [unknown, AndFilter]
+      const values = either.filters.map(leaf => (leaf as EqualityFilter).value)
+      assert.deepEqual(values, [Buffer.from(username), Buffer.from(input)])
+    }),
+  )
+  t.equal(
+    template.show({ username: '*)(uid=*', input: '{username}$&' }),
+    '(&(objectClass=person)(|(uid=\\2a\\29\\28uid=\\2a)(mail={username}$&)))',
+  )
+  t.equal(template.forAnyone().toString(), '(&(objectClass=person)(|(uid=*)(mail=*)))')
+  const suffixed = parseFilterTemplate('(userPrincipalName={username}@corp.example)')
+  t.equal(suffixed.forUser({ username: 'a', input: 'b' }).toString().includes('\\40'), true)
+})
+
+t.test('a template that is no filter, or could widen one, is refused with the reason', async t => {
+  const refused = {
+    '(uid={user})': /\{user\} is no placeholder/,
+    '(uid=%u)': /neither \{username\} nor \{input\}/,
+    '(uid={username}': /no filter/,
+    '(uid={username})(a=b)': /no filter/,
+    '({username}=a)': /no filter/,
+    '(uid=*{username}*)': /without wildcards/,
+    '(uid={username}*)': /without wildcards/,
+    '(uid>={username})': /equality/,
+    '(member:1.2.840.113556.1.4.1941:={input})': /equality/,
+    '(&(uid=a)(!(uid={username})))': /inside/,
+    '(&(o=\\c3\\a9)(uid={username}))': /written as itself/,
+  }
+  for (const [template, reason] of Object.entries(refused)) {
+    t.throws(
+      () => parseFilterTemplate(template),
+      { constructor: FilterTemplateError, message: reason },
+      template,
+    )
+  }
+})
+
+t.test('a GUID is written as Microsoft writes it, and read back', async t => {
+  const octets = Buffer.from('33221100554477668899aabbccddeeff', 'hex')
+  t.equal(formatGuid(octets), '00112233-4455-6677-8899-aabbccddeeff')
+  t.equal(formatGuid(octets.subarray(1)), undefined)
+  t.same(idOctets('00112233-4455-6677-8899-AABBCCDDEEFF', 'objectGUID'), octets)
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), bytes => {
+      assert.deepEqual(parseGuid(formatGuid(Buffer.from(bytes)) ?? ''), Buffer.from(bytes))
+    }),
+  )
+  for (const none of ['', 'alice', '*', '00112233-4455-6677-8899-aabbccddeef', '\\00']) {
+    t.equal(idOctets(none, 'objectGUID'), undefined, none)
+    t.equal(idOctets(none, 'entryUUID'), undefined, none)
+  }
+})
+
+t.test('entries are read whatever case, number and kind of values the server sends', async t => {
+  const guid = Buffer.from('33221100554477668899aabbccddeeff', 'hex')
+  const entry = readEntry({ dn: 'cn=a', OBJECTGUID: guid, Mail: 'a@x', cn: ['a', 'b'], empty: [] })
+  t.equal(readId(entry, 'objectGUID'), '00112233-4455-6677-8899-aabbccddeeff')
+  t.equal(readId(entry, 'entryUUID'), undefined)
+  t.same(
+    [entry.texts('mail'), entry.texts('CN'), entry.texts('empty'), entry.texts('none')],
+    [['a@x'], ['a', 'b'], [], []],
+  )
+  // Sixteen octets that happen to be UTF-8 come as text.
+  t.equal(
+    readId(readEntry({ dn: 'cn=a', objectGuid: 'abcdefghijklmnop' }), 'objectGUID'),
+    '64636261-6665-6867-696a-6b6c6d6e6f70',
+  )
+  t.ok(readEntry({ dn: 'cn=a', 'memberOf;range=0-1499': 'cn=g' }).isPartial('memberof'))
+  t.equal(readEntry({ dn: ['cn=a', 'cn=b'] as unknown as string }).dn, '', 'an attribute called dn')
+})
+
+t.test('a group is named by its first value, unescaped, and never overlooked', async t => {
+  t.equal(readGroup('CN=Sales\\, EMEA,OU=Groups,DC=corp').name, 'Sales, EMEA')
+  t.equal(readGroup('ou=x+cn=Łódź,dc=corp').name, 'Łódź')
+  t.equal(readGroup('not a dn').name, 'not a dn')
+  t.ok(matchGroups(['not a *'])([readGroup('not a dn')]))
+})
+
+t.test('patterns are matched against DNs in any spelling, others against names', async t => {
+  const groups = [readGroup('cn=Wiki Admins\\2c R&D,ou=Groups,dc=corp')]
+  for (const pattern of [
+    'CN=Wiki Admins\\, R&D,*',
+    'cn=wiki*',
+    '*,OU=groups, DC=CORP',
+    'CN=Wiki Admins*,ou=*,dc=corp',
+    'wiki admins, r&d',
+    'Wiki *',
+    '*',
+  ]) {
+    t.ok(matchGroups([pattern])(groups), pattern)
+  }
+  for (const pattern of ['CN=Wiki Admins,*', 'Wiki', 'CN=Wiki*,DC=other', 'cn=wiki\\2a', 'ou=Groups,*']) {
+    t.notOk(matchGroups([pattern])(groups), pattern)
+  }
+  t.notOk(
+    matchGroups(['cn=a*,ou=apps,dc=corp'])([readGroup('cn=a\\,ou\\=apps\\,dc\\=corp')]),
+    'a value with commas',
+  )
+  t.notOk(matchGroups([])(groups), 'no pattern means nobody')
+  t.throws(() => matchGroups(['cn="x",*']), /no pattern over DNs/)
+})
+
+t.test('a star stands for any text', async t => {
+  t.ok(matchesGlob('a*b*c', 'abc') && !matchesGlob('ab*bc', 'abc'), 'no character counts twice')
+  const pieces = fc.array(fc.stringMatching(/^[ab]{0,3}$/), { minLength: 1, maxLength: 4 })
+  fc.assert(
+    fc.property(pieces, fc.stringMatching(/^[ab]{0,9}$/), (parts, subject) => {
+      const expected = new RegExp(`^${parts.join('.*')}$`).test(subject)
+      assert.equal(matchesGlob(parts.join('*'), subject), expected)
+    }),
+  )
+})
+
+t.test('every result of a bind has its outcome, and only 0 and 49 speak of the password', async t => {
+  const ad = (data: string) => ({
+    code: 49,
+    message: `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${data}, v1db1\0`,
+  })
+  const state = (state: string, passwordVerified: boolean) => ({
+    outcome: 'account_state',
+    subject: 'id',
+    state,
+    passwordVerified,
+  })
+  const expected = {
+    '52e': { outcome: 'wrong_password', subject: 'id' },
+    '525': { outcome: 'unknown_user' },
+    '52f': state('restricted', false),
+    '530': state('logon_hours', true),
+    '531': state('workstation_not_allowed', true),
+    '532': state('password_expired', true),
+    '533': state('disabled', true),
+    '701': state('expired', true),
+    '773': state('password_must_change', true),
+    '775': state('locked', false),
+    '0775': state('locked', false),
+    '52E': { outcome: 'wrong_password', subject: 'id' },
+    '9999': { outcome: 'wrong_password', subject: 'id' },
+  }
+  for (const [data, outcome] of Object.entries(expected)) t.same(bindOutcome(ad(data), 'id'), outcome, data)
+  t.same(bindOutcome({ code: 49, message: '' }, 'id'), { outcome: 'wrong_password', subject: 'id' })
+  t.equal(bindOutcome({ code: 0, message: '' }, 'id'), undefined)
+  for (let code = 1; code <= 300; code++) {
+    if (code === 49) continue
+    const outcome = bindOutcome({ ...ad('533'), code }, 'id')
+    assert.equal(outcome?.outcome, 'unavailable', `result ${code}`)
+    assert.equal('credentialSent' in outcome && outcome.credentialSent, true, `result ${code}`)
+  }
+  t.match(describe({ code: 8, message: 'Transport encryption required' }), /use ldaps:\/\/ or tls/)
+  t.equal(describe({ code: 49, message: 'a\0\nb' }), 'result 49 (invalidCredentials): "a b"')
+})
+
+t.test('the state of an Active Directory account is read from its entry', async t => {
+  const now = Date.UTC(2026, 0, 1)
+  const fileTime = (wallMs: number) => String((wallMs + 11_644_473_600_000) * 10_000)
+  const read = (attributes: Record<string, string>) =>
+    presets['active-directory'].readState(readEntry({ dn: 'cn=a', ...attributes }), now)
+  t.equal(
+    read({ userAccountControl: '512', accountExpires: '9223372036854775807', pwdLastSet: '1' }),
+    undefined,
+  )
+  t.equal(read({ userAccountControl: '512', accountExpires: '0' }), undefined)
+  t.equal(read({ useraccountcontrol: '514' }), 'disabled')
+  t.equal(read({ userAccountControl: '512', accountExpires: fileTime(now - 60_000) }), 'expired')
+  t.equal(read({ userAccountControl: '512', accountExpires: fileTime(now + 60_000) }), undefined)
+  t.equal(read({ userAccountControl: '512', pwdLastSet: '0' }), 'password_must_change')
+  t.equal(read({ userAccountControl: '66048', pwdLastSet: '0' }), undefined, 'the password never expires')
+  t.equal(presets.openldap.readState(readEntry({ dn: 'cn=a' }), now), undefined)
+})
