@@ -128,11 +128,16 @@ export function checkWithPlugins(
   { reader, report }: Pick<Surroundings, 'reader' | 'report'>,
 ): void {
   for (const [plugin, ofType] of Map.groupBy(backends, backend => backend.plugin)) {
-    const questions = ofType.map(({ id, given }) => ({ id, options: convert(plugin.options, given) }))
-    for (const { backend, pointer, message, hint, severity } of plugin.check?.(questions) ?? []) {
-      const index = ofType[backend]?.index
-      const at = spanOf(reader.places, index === undefined ? '/backends' : `/backends/${index}${pointer}`)
-      report[severity](at, message, hint)
+    const at = (backend: number, pointer: string) =>
+      spanOf(reader.places, `/backends/${ofType[backend]?.index ?? ''}${pointer}`)
+    try {
+      const configured = ofType.map(({ id, given }) => ({ id, options: convert(plugin.options, given) }))
+      for (const { backend, pointer, message, hint, severity } of plugin.check?.(configured) ?? []) {
+        report[severity](at(backend, pointer), message, hint)
+      }
+    } catch (error) {
+      const name = error instanceof Error ? error.name : typeof error
+      report.error(at(0, '/type'), `the check of this plugin failed with ${name}`, 'a bug in the plugin')
     }
   }
 }

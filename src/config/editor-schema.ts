@@ -13,17 +13,17 @@ const VARIABLE = { $ref: '#/definitions/variable' }
  * @param builtIn the plugins whose options an editor shall know; other types are accepted with any options
  */
 export function editorSchema(builtIn: readonly BackendPlugin[]): object {
-  const { backends, ...sections } = CONFIG_SCHEMA.properties ?? {}
-  const common = backends?.items ?? {}
+  const { properties = {}, ...file } = forEditors(closed(CONFIG_SCHEMA))
+  const common = CONFIG_SCHEMA.properties?.backends?.items ?? {}
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Gatehouse configuration',
-    ...forEditors(closed({ ...CONFIG_SCHEMA, properties: sections })),
+    ...file,
     properties: {
-      ...forEditors(closed({ ...CONFIG_SCHEMA, properties: sections })).properties,
+      ...properties,
       backends: {
         type: 'array',
-        description: backends?.description,
+        description: properties.backends?.description,
         items: {
           type: 'object',
           required: ['id', 'type'],

@@ -81,7 +81,8 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'a mapping'
   if (typeof value === 'boolean') return `\`${value}\``
-  return typeof value === 'number' ? 'a number' : A_TEXT
+  if (typeof value === 'number') return Number.isInteger(value) ? 'a number' : 'a fraction'
+  return A_TEXT
 }
 
 const A_TEXT = 'a text'

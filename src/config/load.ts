@@ -51,7 +51,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const { file, env, resolvePlugin, readFile = readFromDisk } = options
   const source = await readSource(file, readFile)
   const report = createFindings(source)
-  const { core, rests } = split(readRoot(source, report))
+  const { core, rests } = readRoot(source, report)
   const reader = createValueReader({ source, report, env, readFile })
 
   const filled = withDefaults(CONFIG_SCHEMA, await reader.read(core, candidates(CONFIG_SCHEMA), '')) ?? {}
@@ -103,9 +103,16 @@ async function readSource(file: string, readFile: ReadFile): Promise<Source> {
   throw fail('the file is not UTF-8 text')
 }
 
-function readRoot(source: Source, report: Findings): Tree {
+interface Root {
+  /** The file without the options of its backends. */
+  readonly core: Tree
+  /** Those by themselves, in order; undefined for a backend that is no mapping. */
+  readonly rests: readonly (TreeMapping | undefined)[]
+}
+
+function readRoot(source: Source, report: Findings): Root {
   try {
-    return readYamlTree(source.text, report)
+    return split(readYamlTree(source.text, report))
   } catch (error) {
     if (!(error instanceof SyntaxFault)) throw error
     const finding = { severity: 'error', span: error.span, message: error.message, hint: error.hint } as const
@@ -113,12 +120,13 @@ function readRoot(source: Source, report: Findings): Tree {
   }
 }
 
-/** The file without the options of its backends, and those by themselves; undefined for what is no mapping. */
-function split(root: Tree): { readonly core: Tree; readonly rests: readonly (TreeMapping | undefined)[] } {
+function split(root: Tree): Root {
   if (root.kind === 'scalar' && root.value === null) {
     return { core: { kind: 'mapping', span: root.span, entries: [] }, rests: [] }
   }
-  if (root.kind !== 'mapping') return { core: root, rests: [] }
+  if (root.kind !== 'mapping') {
+    throw new SyntaxFault(root.span, 'expected sections such as `listen:` and `backends:`')
+  }
   const rests: (TreeMapping | undefined)[] = []
   const entries = root.entries.map(entry => {
     if (entry.key !== 'backends' || entry.refused || entry.value.kind !== 'sequence') return entry

@@ -140,7 +140,7 @@ function checkBackends(ground: Ground): void {
   const enabled = [...values.backends.entries()].filter(([, { enabled }]) => enabled)
   const last = enabled.filter(([, { deny }]) => !deny).at(-1)
   if (!last) {
-    const message = enabled.length > 0 ? 'every backend is a deny list' : 'no backend is enabled'
+    const message = whyNobody(values.backends.length, enabled.length)
     report.error(
       places.get('/backends')?.key,
       `${message}: nobody could log in`,
@@ -156,14 +156,19 @@ function checkBackends(ground: Ground): void {
   }
 }
 
+function whyNobody(all: number, enabled: number): string {
+  if (enabled > 0) return 'every backend is a deny list'
+  return all > 0 ? 'no backend is enabled' : 'there is no backend'
+}
+
 function checkTimeouts({ values, places, report, sound }: Ground): void {
   if (!sound('/deadline')) return
   for (const [index, { timeout }] of values.backends.entries()) {
     const pointer = `/backends/${index}/timeout`
-    if (!sound(pointer) || timeout <= values.deadline) continue
+    if (!places.has(pointer) || !sound(pointer) || timeout <= values.deadline) continue
     report.warning(
       spanOf(places, pointer),
-      'longer than the `deadline` of the whole attempt',
+      'longer than the `deadline` of a whole attempt',
       'the deadline ends it first',
     )
   }

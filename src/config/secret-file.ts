@@ -1,4 +1,6 @@
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
 
 /** What stands in a file, and its permission bits. */
 export interface FileContent {
@@ -11,19 +13,18 @@ export type ReadFile = (path: string) => Promise<FileContent>
 
 export type SecretFile =
   | { readonly ok: true; readonly value: string; readonly worldReadable: boolean }
-  | { readonly ok: false; readonly message: string }
+  | { readonly ok: false; readonly message: string; readonly hint?: string }
 
 const EVERYBODY_MAY_READ = 0o004
 const LARGEST = 1024 ** 2
 
 /** Reads a file from disk: at most 1 MiB, and nothing that could wait for ever, such as a pipe. */
 export async function readFromDisk(path: string): Promise<FileContent> {
-  await using file = await open(path)
-  const { mode, size } = await file.stat()
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   const stats = await file.stat()
   if (!stats.isFile()) throw Object.assign(new Error('not a regular file'), { code: 'ENOTFILE' })
-  if (size > LARGEST) throw Object.assign(new Error('too large'), { code: 'EFBIG' })
-  return { bytes: await file.readFile(), mode }
+  if (stats.size > LARGEST) throw Object.assign(new Error('too large'), { code: 'EFBIG' })
+  return { bytes: await file.readFile(), mode: stats.mode }
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -57,7 +58,8 @@ export async function readSecretFile(path: string, readFile: ReadFile): Promise<
   try {
     content = await readFile(path)
   } catch (error) {
-    return { ok: false, message: whyUnreadable(error) }
+    const hint = isAbsolute(path) ? undefined : 'relative paths start in the working directory'
+    return { ok: false, message: whyUnreadable(error), ...(hint && { hint }) }
   }
   const value = decodeText(content.bytes)?.replace(/\r?\n$/, '')
   if (value === undefined) return { ok: false, message: 'the file is not UTF-8 text' }

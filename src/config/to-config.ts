@@ -63,11 +63,12 @@ function toIdentity({ key_sha256, tls_subject, cidr }: ConfigValues['clients'][n
   return { by: 'cidr', cidr: canonicalCidr(cidr ?? '') }
 }
 
+/** Frozen here, so that the plugin in it, which is not ours, stays as it is. */
 function toBackend(
   common: ConfigValues['backends'][number],
   { plugin, options }: ReadyBackend,
 ): BackendConfig {
-  return {
+  return Object.freeze({
     id: common.id,
     type: common.type,
     plugin,
@@ -77,13 +78,13 @@ function toBackend(
     usernameFilter: common.username_filter,
     timeoutMs: common.timeout,
     maxInFlight: common.max_in_flight,
-    on: {
+    on: Object.freeze({
       accept: common.on.accept,
       unknownUser: common.on.unknown_user,
       wrongPassword: common.on.wrong_password,
       unavailable: common.on.unavailable,
-    },
-  }
+    }),
+  })
 }
 
 function toLimit(limit: { max_attempts: number; window: number; duration: number }): LockoutLimit {

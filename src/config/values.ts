@@ -103,7 +103,8 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
     const base = entry.key.endsWith(FILE_FORM) ? entry.key.slice(0, -FILE_FORM.length) : undefined
     const fileForm =
       inner.length === 0 && base !== undefined && hasFileForm(propertyCandidates(schemas, base))
-    const isKey = inner.length > 0 || fileForm || (entry.hasValue && KEY_LIKE.test(entry.key))
+    const isKey =
+      inner.length > 0 || fileForm || entry.key === '<<' || (entry.hasValue && KEY_LIKE.test(entry.key))
     words.push({ span: entry.keySpan, show: isKey ? 'as it is' : 'not at all' })
     if (entry.refused) {
       words.push({ span: entry.value.span, show: 'not at all' })
@@ -139,7 +140,7 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
     if (typeof path !== 'string' || path === '') return unreadable('expected the path of a file')
     if (missing.has(at)) return unreadable('')
     const file = await readSecretFile(path, readFile)
-    if (!file.ok) return unreadable(file.message, 'relative paths start in the working directory')
+    if (!file.ok) return unreadable(file.message, file.hint)
     if (secret && file.worldReadable) {
       report.warning(span, 'every user of this machine may read this secret', 'chmod o-r the file')
     }
@@ -151,9 +152,10 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
 
 /** A reference to a variable tells nothing; everything else is shown only where the schema expects it, and no secret. */
 function visibility({ value }: TreeScalar, schemas: Candidates): Word['show'] {
-  if (typeof value === 'string' && isReference(value)) return 'as it is'
+  if (typeof value === 'string' && (value === '' || isReference(value))) return 'as it is'
   if (hasFileForm(schemas)) return 'as a secret'
-  return admitsScalar(schemas) ? 'as it is' : 'not at all'
+  // A lone word instead of a list of words is a slip, no secret.
+  return admitsScalar(schemas) || admitsScalar(itemCandidates(schemas)) ? 'as it is' : 'not at all'
 }
 
 /** May a single word stand here at all? If not, what stands here may be anything, even a secret out of its place. */

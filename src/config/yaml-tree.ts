@@ -38,9 +38,9 @@ const MAX_ALIASED_NODES = 10_000
 const MAX_DEPTH = 64
 
 /**
- * Reads one YAML 1.2 document of the core schema. Duplicate keys, merge keys and unbounded aliases go to `report`.
+ * Reads one YAML 1.2 document of the core schema. Duplicate and merge keys go to `report`.
  *
- * @throws SyntaxFault for the first thing that is not YAML, a custom tag, a second document
+ * @throws SyntaxFault for the first thing that is not YAML, a tag, a second document, an alias without bounds
  */
 export function readYamlTree(text: string, report: Findings): Tree {
   const [document, second] = parseAllDocuments<ParsedNode, true>(text, {
@@ -80,19 +80,14 @@ function readNode(root: Node, report: Findings): Tree {
   const targets = new Map<Alias, Node | undefined>()
   const open = new Set<Node>()
   let aliasedNodes = 0
-  let overflow = false
 
   const read = (node: Node, inAlias: boolean): Tree => {
     const span = spanOf(node)
-    if (inAlias && ++aliasedNodes > MAX_ALIASED_NODES) {
-      if (!overflow) report.error(span, `aliases make more than ${MAX_ALIASED_NODES} values out of this file`)
-      overflow = true
-      return { kind: 'scalar', span, value: null }
+    if (inAlias) aliasedNodes += 1
+    if (aliasedNodes > MAX_ALIASED_NODES) {
+      throw new SyntaxFault(span, `aliases make more than ${MAX_ALIASED_NODES} values out of this file`)
     }
-    if (open.size >= MAX_DEPTH) {
-      report.error(span, `nested deeper than ${MAX_DEPTH} levels`)
-      return { kind: 'scalar', span, value: null }
-    }
+    if (open.size >= MAX_DEPTH) throw new SyntaxFault(span, `nested deeper than ${MAX_DEPTH} levels`)
     if (isAlias(node)) return readAlias(node, span)
     if (node.anchor && !inAlias) anchors.set(node.anchor, node)
     if (isScalar(node)) return { kind: 'scalar', span, value: plainValue(node.value) }
@@ -108,15 +103,10 @@ function readNode(root: Node, report: Findings): Tree {
   const readAlias = (node: Alias, span: Span): Tree => {
     if (!targets.has(node)) targets.set(node, anchors.get(node.source))
     const target = targets.get(node)
-    if (target && !open.has(target)) return { ...read(target, true), span }
-    if (target) report.error(span, 'this alias stands inside what it stands for')
-    else
-      report.error(
-        span,
-        'this alias has no anchor before it',
-        'a word with * in front is an alias; quote it to mean text',
-      )
-    return { kind: 'scalar', span, value: null }
+    if (!target)
+      throw new SyntaxFault(span, 'this alias has no anchor before it', 'to mean a text, put it in quotes')
+    if (open.has(target)) throw new SyntaxFault(span, 'this alias stands inside what it stands for')
+    return { ...read(target, true), span }
   }
 
   const readEntries = (
