@@ -20,6 +20,8 @@ export interface Realm {
 export interface Username {
   /** The whole normalised name. With a known domain always `user@canonical-suffix`. The key for counting. */
   readonly text: string
+  /** The same with its domain as typed: what a look-up by e-mail address or by the whole name asks for. */
+  readonly typed: string
   /** Without a known domain: the same as `text` for a name that carries none. */
   readonly user: string
   /** The canonical suffix, when the name carried a domain that a backend owns. */
@@ -64,12 +66,13 @@ export function createUsernameNormaliser(realms: readonly Realm[]): NormaliseUse
 
     const split = splitDomain(text)
     const domain = split && domains.get(split.domain)
-    if (split === undefined || domain === undefined) return { ok: true, username: { text, user: text } }
+    if (split === undefined || domain === undefined)
+      return { ok: true, username: { text, typed: text, user: text } }
     const { user } = split
     if (user === '') return problem('has a domain and no name')
     const qualified = `${user}@${domain}`
     if (isTooLong(qualified)) return problem(TOO_LONG)
-    return { ok: true, username: { text: qualified, user, domain } }
+    return { ok: true, username: { text: qualified, typed: text, user, domain } }
   }
 }
 

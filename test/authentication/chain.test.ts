@@ -16,7 +16,7 @@ const CANARY = 'canary-Pa55word'
 
 function run(links: readonly Link[], request: Partial<ChainRequest> = {}, deadlineMs = 5_000) {
   return createChain(links, deadlineMs, systemClock).run({
-    username: { text: 'alice', user: 'alice' },
+    username: { text: 'alice', typed: 'alice', user: 'alice' },
     password: new Secret(CANARY),
     claim: async () => ({ admitted: true }),
     log,
@@ -387,7 +387,7 @@ t.test('over max_in_flight a backend is out, also for the ones that hang, and it
   const chain = createChain([link(slow, { maxInFlight: 2, timeoutMs: 20 })], 1_000, systemClock)
   const request = () =>
     chain.run({
-      username: { text: 'alice', user: 'alice' },
+      username: { text: 'alice', typed: 'alice', user: 'alice' },
       password: new Secret('x'),
       claim: async () => ({ admitted: true }),
       log,

@@ -224,11 +224,17 @@ t.test('every form of a known domain is one name', async t => {
     'alice @ corp',
     'corp.example\\alice',
   ]) {
-    t.strictSame(
-      normalise(form),
-      { ok: true, username: { text: 'alice@corp.example', user: 'alice', domain: 'corp.example' } },
+    const normalised = normalise(form)
+    t.match(
+      normalised,
+      {
+        ok: true,
+        username: { text: 'alice@corp.example', user: 'alice', domain: 'corp.example' },
+      },
       form,
     )
+    const typed = normalised.ok ? normalised.username.typed : ''
+    t.equal(typed, form.toLowerCase().trim(), 'as typed, for a look-up by the whole of it')
   }
   t.equal(textOf('lab\\bob'), 'bob@lab', 'a realm without suffixes is named by its down-level name')
 })
@@ -242,7 +248,7 @@ t.test('an unknown domain, and a name with two separators, is just a name', asyn
     'corp\\alice@corp.example',
     'a@b@corp',
   ]) {
-    t.strictSame(normalise(name), { ok: true, username: { text: name, user: name } }, name)
+    t.strictSame(normalise(name), { ok: true, username: { text: name, typed: name, user: name } }, name)
   }
 })
 

@@ -7,7 +7,7 @@ import type { BackendServices } from '../../src/plugin.ts'
 const services = (localUsers: Partial<LocalUsers>): BackendServices =>
   ({ id: 'people', localUsers }) as Partial<BackendServices> as BackendServices
 
-t.test('it issues its own ids and looks up by the normalised name', async t => {
+t.test('it issues its own ids and looks up by the normalised name, its domain as typed', async t => {
   const asked: unknown[] = []
   const backend = await localPlugin.create(
     {},
@@ -20,11 +20,13 @@ t.test('it issues its own ids and looks up by the normalised name', async t => {
       probe: () => {},
     }),
   )
-  const attempt = { username: { text: 'alice@corp.example', user: 'alice', domain: 'corp.example' } } as never
+  const attempt = {
+    username: { text: 'alice@corp.example', typed: 'alice@corp.alt', user: 'alice', domain: 'corp.example' },
+  } as never
   t.equal(backend.id, 'people')
   t.equal(backend.issuer, undefined)
   t.match(await backend.authenticate(attempt), { outcome: 'unknown_user' })
-  t.strictSame(asked, ['alice@corp.example', attempt])
+  t.strictSame(asked, ['alice@corp.alt', attempt])
   t.match(await backend.getUser('x', AbortSignal.timeout(1)), { id: 'x' })
   t.strictSame(await backend.probe(AbortSignal.timeout(1)), { ok: true })
   await backend.close()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +9,7 @@ import { runCommand, startDaemon } from '../support/daemon.ts'
 /** A plugin as its author and its operator know it: through the daemon's configuration. */
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/backend-static-list', import.meta.url))
-const SHA256_OF_RIGHT = '27042f4e6eaca7d0b2a7ee4026df2ecfa51d3339e6d122aa099118ecd8563bad'
+const SHA256_OF_RIGHT = createHash('sha256').update('right').digest('hex')
 
 function configuration(type: string, options = `people: { door: ${SHA256_OF_RIGHT} }`): string {
   return `

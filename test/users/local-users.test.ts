@@ -52,7 +52,7 @@ async function people(
 
 function attempt(password: string, mayVerify: Attempt['mayVerify'] = async () => true): Attempt {
   return {
-    username: { text: 'of no interest', user: 'here' },
+    username: { text: 'of no interest', typed: 'of no interest', user: 'here' },
     password: new Secret(password),
     signal: new AbortController().signal,
     log: undefined as never,

@@ -24,7 +24,7 @@ export const emailPlugin = definePlugin({
     return {
       id,
       issuer: users,
-      authenticate: attempt => localUsers.authenticateByEmail(attempt.username.text, attempt),
+      authenticate: attempt => localUsers.authenticateByEmail(attempt.username.typed, attempt),
       getUser: async () => undefined,
       async probe() {
         try {

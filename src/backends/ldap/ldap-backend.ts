@@ -66,7 +66,7 @@ export function createLdapBackend(
     }
     if (!isSendable(password)) return { outcome: 'deny', reason: 'the password is empty or cannot be sent' }
     try {
-      const names = { username: username.user, input: username.text }
+      const names = { username: username.user, input: username.typed }
       const filter = userFilter.forUser(names)
       const found = await find(filter, signal)
       attempt.log.debug(

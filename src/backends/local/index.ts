@@ -9,7 +9,7 @@ export const localPlugin = definePlugin({
   async create(_options, { id, localUsers }) {
     return {
       id,
-      authenticate: attempt => localUsers.authenticateByUsername(attempt.username.text, attempt),
+      authenticate: attempt => localUsers.authenticateByUsername(attempt.username.typed, attempt),
       getUser: async userId => localUsers.getUser(userId),
       async probe() {
         try {
