@@ -80,6 +80,7 @@ export async function startApp(config: Config, log: Log): Promise<App> {
     clients: config.clients.length === 0 ? 'anonymous' : config.clients.map(createClient),
     trustedProxies: config.trustedProxies,
     ...(config.listen.tls !== undefined && { tls: readTls(config.listen.tls) }),
+    clock: systemClock,
     limits: { answerMs: config.deadlineMs + ANSWER_MARGIN_MS, drainMs: config.deadlineMs },
     log,
   })

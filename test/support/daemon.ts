@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import type { TestScope } from './slapd.ts'
@@ -11,8 +12,12 @@ export interface Daemon {
   readonly process: ChildProcess
   /** Its log so far, a JSON object a line. */
   readonly lines: readonly Record<string, unknown>[]
+  /** The first line of its log that fits, also one still to come. */
+  line(fits: (line: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>
   /** What it said outside of its log. */
   stderr(): string
+  /** The first match in what it said outside of its log, also one still to come. */
+  said(pattern: RegExp): Promise<RegExpExecArray>
   authenticate(username: string, password: string, headers?: Record<string, string>): Promise<Answer>
   /** Sends the signal and gives the exit code, null if a signal ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
@@ -27,7 +32,7 @@ export interface Answer {
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const READY_WITHIN_MS = 20_000
+const ANSWERS_WITHIN_MS = 20_000
 
 /** Starts `gatehouse serve` and resolves when it says that it serves. Its log must be JSON (`log: { format: json }`). */
 export async function startDaemon(
@@ -47,39 +52,41 @@ export async function startDaemon(
   const ended = once(child, 'exit')
   const lines: Record<string, unknown>[] = []
   let stderr = ''
+  const outputs = new EventEmitter().setMaxListeners(0)
   child.stderr?.setEncoding('utf8').on('data', text => {
     stderr += text
+    outputs.emit('more')
   })
-  const started = await new Promise<Record<string, unknown>>((resolve, reject) => {
-    const tooLate = setTimeout(
-      () => reject(new Error(`not serving after ${READY_WITHIN_MS} ms: ${stderr}`)),
-      READY_WITHIN_MS,
-    )
-    let rest = ''
-    child.stdout?.setEncoding('utf8').on('data', text => {
-      const complete = (rest + text).split('\n')
-      rest = complete.pop() ?? ''
-      for (const line of complete) {
-        const parsed = parseLine(line)
-        lines.push(parsed)
-        if (parsed['event'] === 'sys_startup') {
-          clearTimeout(tooLate)
-          resolve(parsed)
-        }
-      }
+  createInterface({ input: child.stdout ?? process.stdin }).on('line', line => {
+    lines.push(parseLine(line))
+    outputs.emit('more')
+  })
+
+  /** Looks now and at each new piece of output, until there is something, the daemon ends or the time is up. */
+  async function until<T>(look: () => T | null | undefined): Promise<T> {
+    const giveUp = AbortSignal.timeout(ANSWERS_WITHIN_MS)
+    const over = ended.then(([code]) => {
+      throw new Error(`the daemon ended with ${code}: ${stderr}${JSON.stringify(lines)}`)
     })
-    ended.then(([code]) => {
-      clearTimeout(tooLate)
-      reject(new Error(`ended with ${code}: ${stderr}${JSON.stringify(lines)}`))
-    }, reject)
-  })
-  const url = String(started['url'])
+    over.catch(() => {})
+    for (;;) {
+      const found = look()
+      if (found) return found
+      await Promise.race([once(outputs, 'more', { signal: giveUp }), over])
+    }
+  }
+
+  const line = (fits: (line: Record<string, unknown>) => boolean) => until(() => lines.find(fits))
+  const started = await line(({ event }) => event === 'sys_startup')
+  const url = String(started.url)
   return {
     url,
-    adminUrl: String(started['admin']),
+    adminUrl: String(started.admin),
     process: child,
     lines,
+    line,
     stderr: () => stderr,
+    said: pattern => until(() => pattern.exec(stderr)),
     authenticate: (username, password, headers = {}) => authenticate(url, { username, password }, headers),
     async stop(signal = 'SIGTERM') {
       child.kill(signal)
