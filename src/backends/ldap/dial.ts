@@ -75,7 +75,8 @@ export async function dial(
 export function once(stream: MessageStream): () => Socket {
   let given = false
   return () => {
-    if (given) throw new Error('the connection to the directory has ended')
+    // Handed a socket that is closed already, ldapts would wait for it for ever.
+    if (given || stream.destroyed) throw new Error('the connection to the directory has ended')
     given = true
     // ldapts needs of a socket what a Duplex has, and `connecting` and `readyState`.
     return stream as unknown as Socket

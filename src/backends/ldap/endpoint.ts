@@ -27,7 +27,9 @@ export function parseEndpoint(url: string, starttls: boolean): Endpoint {
   }
   if (secure && starttls)
     throw new Error('`ldaps://` is encrypted from the start: `tls.starttls` goes with `ldap://`')
-  const host = decodeURIComponent(parsed.hostname).replace(/^\[(.*)\]$/, '$1')
+  const host = decodeURIComponent(parsed.hostname)
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
   const port = parsed.port ? Number(parsed.port) : secure ? 636 : 389
   if (port === 0) throw new Error('port 0 is no port')
   return {

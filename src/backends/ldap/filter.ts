@@ -18,7 +18,7 @@ export type EscapedFilter = string & { readonly [escapedFilter]: true }
 export interface Names {
   /** `{username}`: the name without a domain that is ours. */
   readonly username: string
-  /** `{input}`: the whole normalised name. */
+  /** `{input}`: the whole name, normalised, its domain as typed. */
   readonly input: string
 }
 

@@ -77,6 +77,7 @@ export function createLdapBackend(
         case 'none':
           return { outcome: 'unknown_user' }
         case 'several':
+          attempt.log.error({ filter: userFilter.show(names), base }, 'several entries match one name')
           return { outcome: 'ambiguous', count: found.count }
         case 'one':
           return await verify(found.person, attempt)

@@ -10,7 +10,7 @@ import { createLogRecorder, type LogRecorder } from '../../support/log-recorder.
 import type { Slapd, TestScope } from '../../support/slapd.ts'
 
 /** A directory has nothing to do with the daemon's own users. */
-const nobody: LocalUsers = {
+export const nobody: LocalUsers = {
   authenticateByUsername: () => Promise.reject(new Error('not for LDAP')),
   authenticateByEmail: () => Promise.reject(new Error('not for LDAP')),
   getUser: () => undefined,
@@ -66,7 +66,7 @@ export async function openDesk(
     log,
     login: (name, password, changes) =>
       backend.authenticate({
-        username: typeof name === 'string' ? { text: name, user: name } : name,
+        username: typeof name === 'string' ? { text: name, typed: name, user: name } : name,
         password: new Secret(password),
         signal: AbortSignal.timeout(5_000),
         log,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { once as event } from 'node:events'
 import { type AddressInfo, createServer, connect as open, type Socket } from 'node:net'
 import fc from 'fast-check'
 import {
@@ -11,6 +11,10 @@ import {
   UnbindRequest,
 } from 'ldapts'
 import t from 'tap'
+import { Secret } from '../../../src/authentication/secret.ts'
+import { Connection } from '../../../src/backends/ldap/connection.ts'
+import { once } from '../../../src/backends/ldap/dial.ts'
+import { DirectoryFailure } from '../../../src/backends/ldap/failure.ts'
 import {
   MalformedMessage,
   messageLength,
@@ -142,10 +146,10 @@ interface Wire {
 /** A stream on one end of a real connection. */
 async function openWire(t: { teardown(end: () => unknown): void }): Promise<Wire> {
   const listener = createServer({ noDelay: true }).listen(0, '127.0.0.1')
-  const accepted = once(listener, 'connection')
-  await once(listener, 'listening')
+  const accepted = event(listener, 'connection')
+  await event(listener, 'listening')
   const socket = open((listener.address() as AddressInfo).port, '127.0.0.1')
-  await once(socket, 'connect')
+  await event(socket, 'connect')
   const [directory] = (await accepted) as [Socket]
   directory.on('error', () => {})
   listener.close()
@@ -160,7 +164,7 @@ async function openWire(t: { teardown(end: () => unknown): void }): Promise<Wire
 }
 
 function closed(stream: MessageStream): Promise<unknown> {
-  return stream.closed ? Promise.resolve() : once(stream, 'close')
+  return stream.closed ? Promise.resolve() : event(stream, 'close')
 }
 
 t.test('a session comes through whole, wherever the network cuts it', async t => {
@@ -170,11 +174,11 @@ t.test('a session comes through whole, wherever the network cuts it', async t =>
     passed.length = 0
     const exchange = stream.announce()
     stream.write(requests.search)
-    await once(directory, 'data')
+    await event(directory, 'data')
     directory.write(session.subarray(0, cut))
     await new Promise(resolve => setImmediate(resolve))
     directory.write(session.subarray(cut))
-    while (passed.length < 3) await once(stream, 'data')
+    while (passed.length < 3) await event(stream, 'data')
     assert.deepEqual(Buffer.concat(passed), session)
     assert.deepEqual(exchange, { sent: true, resultCode: 0 })
   }
@@ -196,7 +200,7 @@ t.test('anything but the answer to an open question ends the connection, and is 
     const { stream, directory, passed } = await openWire(t)
     const exchange = stream.announce()
     stream.write(requests.bind)
-    await once(directory, 'data')
+    await event(directory, 'data')
     directory.write(octets)
     await closed(stream)
     t.ok(stream.failure, what)
@@ -208,7 +212,7 @@ t.test('a second answer to one question ends the connection', async t => {
   const { stream, directory, passed } = await openWire(t)
   const exchange = stream.announce()
   stream.write(requests.bind)
-  await once(directory, 'data')
+  await event(directory, 'data')
   directory.write(Buffer.concat([bindResponse(2, { code: 49 }), bindResponse(2, { code: 0 })]))
   await closed(stream)
   t.equal(exchange.resultCode, 49)
@@ -219,7 +223,7 @@ t.test('an operation brings in four megabytes at most', async t => {
   const { stream, directory } = await openWire(t)
   stream.announce()
   stream.write(requests.search)
-  await once(directory, 'data')
+  await event(directory, 'data')
   const big = searchEntry(2, 'cn=a', { x: Buffer.alloc(1024 * 1024) })
   for (let count = 0; count < 4; count++) directory.write(big)
   await closed(stream)
@@ -248,10 +252,46 @@ t.test('a socket is handed on for TLS only if nothing else came on it', async t 
     const { stream, directory } = await openWire(t)
     stream.announce()
     stream.write(requests.extended)
-    await once(directory, 'data')
+    await event(directory, 'data')
     directory.write(Buffer.concat([extendedResponse(2), injected]))
-    await Promise.race([once(stream, 'data'), closed(stream)])
+    await Promise.race([event(stream, 'data'), closed(stream)])
     if (handedOn) t.equal(stream.release().destroyed, false)
     else t.throws(() => stream.release())
   }
 })
+
+t.test('a client never gets a second socket, nor one that is closed', async t => {
+  const password = new Secret('secret')
+  const { stream: closedBefore } = await openWire(t)
+  closedBefore.fail(new Error('gone'))
+  const stillborn = new Connection(closedBefore, 1_000)
+  const failure = await stillborn.bind('cn=a', password).catch(error => error)
+  t.match(failure, { message: 'gone', credentialSent: false, connectionLost: true })
+
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 1_000)
+  directory.once('data', () => directory.write(bindResponse(2)))
+  t.same(await connection.bind('cn=a', password), { code: 0, message: '' })
+  directory.end()
+  await closed(stream)
+  await t.rejects(connection.bind('cn=a', password), DirectoryFailure)
+  t.throws(() => once(stream)(), 'as does a factory of its own')
+})
+
+t.test(
+  'no bind is ever sent without a name and a password, or with what ldapts takes for a mechanism',
+  async t => {
+    const { stream, directory } = await openWire(t)
+    const connection = new Connection(stream, 1_000)
+    const sent: Buffer[] = []
+    directory.on('data', octets => sent.push(octets))
+    for (const dn of ['', 'EXTERNAL', 'PLAIN', 'DIGEST-MD5', 'SCRAM-SHA-1']) {
+      await t.rejects(connection.bind(dn, new Secret('secret')), TypeError, dn)
+    }
+    for (const password of ['', '\0', '\0x', '\udfff']) {
+      await t.rejects(connection.bind('cn=a', new Secret(password)), TypeError)
+    }
+    await connection.close()
+    t.equal(received, 0)
+  },
+)

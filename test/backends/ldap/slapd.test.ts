@@ -122,9 +122,16 @@ t.test('a name of another realm is not ours to judge, one of ours is found by th
     slapdOptions(slapd, { names: { upn_suffixes: ['corp.example', 'Alt.example'], netbios: 'CORP' } }),
   )
   t.same(ours.backend.realm, { netbios: 'CORP', suffixes: ['corp.example', 'Alt.example'] })
-  const named = (domain: string) => ({ text: `alice@${domain}`, user: 'alice', domain })
+  const named = (domain: string) => ({
+    text: `alice@${domain}`,
+    typed: `alice@${domain}`,
+    user: 'alice',
+    domain,
+  })
   t.match(await ours.login(named('corp.example'), alice.password), { outcome: 'accept' })
   t.match(await ours.login(named('alt.example'), alice.password), { outcome: 'accept' })
+  const byMail = { text: 'x@other', typed: 'alice@corp.example', user: 'x', domain: 'alt.example' }
+  t.match(await ours.login(byMail, alice.password), { outcome: 'accept' }, 'a mail address as typed')
   t.match(await ours.login(named('other.example'), alice.password), { outcome: 'not_applicable' })
   t.match(await desk.login(named('other.example'), alice.password), { outcome: 'not_applicable' })
   t.equal(desk.backend.realm, undefined)

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { systemClock } from '../../../src/authentication/clock.ts'
+import { check } from '../../../src/backends/ldap/check.ts'
+import { parseEndpoint } from '../../../src/backends/ldap/endpoint.ts'
+import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
+import { type LdapOptions, options as schema } from '../../../src/backends/ldap/options.ts'
+import { resolvePlugin } from '../../../src/backends/registry.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { createLogRecorder } from '../../support/log-recorder.ts'
+import { ldapOptions, nobody, tlsOptions } from './ldap-login.ts'
+
+const sound = { urls: ['ldaps://dc1.corp.example'] }
+const findings = (...backends: Partial<LdapOptions>[]) =>
+  check(
+    backends.map((changes, index) => ({ id: `b${index}`, options: ldapOptions({ ...sound, ...changes }) })),
+  )
+
+t.test('sound options have no findings', async t => {
+  t.same(findings({}), [])
+  t.same(
+    findings({ preset: 'active-directory', bind: { ...ldapOptions(sound).bind, dn: 'svc@corp.example' } }),
+    [],
+  )
+  t.same(findings({ urls: ['ldap://dc1'], tls: tlsOptions({ starttls: true }) }), [])
+  t.same(findings({ preset: 'custom', user_filter: '(cn={input})', id_attribute: 'nsUniqueId' }), [])
+})
+
+t.test('what the schema cannot say is refused at its place', async t => {
+  const groups = { required: [], denied: [], roles: {} }
+  const refused: [Partial<LdapOptions>, string, RegExp][] = [
+    [{ urls: ['ldaps://a', 'ldap://b'] }, '/urls/1', /unencrypted/],
+    [{ urls: ['ldaps://'] }, '/urls/0', /no LDAP URL/],
+    [{ urls: ['ldaps://user:pw@a'] }, '/urls/0', /no credentials/],
+    [{ urls: ['ldaps://a/dc=corp?uid'] }, '/urls/0', /ends with its host/],
+    [{ tls: tlsOptions({ starttls: true }) }, '/urls/0', /encrypted from the start/],
+    [{ base_dn: 'corp.example' }, '/base_dn', /no DN/],
+    [{ bind: { ...ldapOptions(sound).bind, dn: 'PLAIN' } }, '/bind/dn', /SASL/],
+    [{ user_filter: '(uid={login})' }, '/user_filter', /no placeholder/],
+    [{ preset: 'custom', id_attribute: 'x' }, '', /needs `user_filter`/],
+    [{ preset: 'custom', user_filter: '(uid={username})' }, '', /needs `id_attribute`/],
+    [{ attributes: { 'a/b~c': 'userPassword' } }, '/attributes/a~1b~0c', /never handed/],
+    [{ attributes: { x: 'dn' } }, '/attributes/x', /never handed/],
+    [{ groups: { ...groups, required: ['a', 'cn=\\zz'] } }, '/groups/required/1', /no pattern/],
+    [{ groups: { ...groups, denied: ['cn="x"'] } }, '/groups/denied/0', /no pattern/],
+    [{ groups: { ...groups, roles: { 'cn="x"': 'r' } } }, '/groups/roles/cn="x"', /no pattern/],
+  ]
+  for (const [changes, pointer, message] of refused) {
+    const found = findings(changes)
+    t.match(found, [{ backend: 0, severity: 'error', pointer, message }], JSON.stringify(changes))
+    t.equal(found.length, 1)
+  }
+})
+
+t.test('unencrypted connections need a word, and that word is warned about', async t => {
+  t.match(findings({ urls: ['ldap://a'], insecure: true }), [
+    { severity: 'warning', pointer: '/insecure', message: /readable on the network/ },
+  ])
+  t.same(findings({ insecure: true }), [], 'nothing is unencrypted')
+})
+
+t.test('CVE-2022-30550: two backends on one server and base with different filters are refused', async t => {
+  const staff = { user_filter: '(uid={username})' }
+  t.match(findings({}, { ...staff, urls: ['LDAP://DC1.corp.example:389'], insecure: true }), [
+    { backend: 1, severity: 'warning' },
+    {
+      backend: 1,
+      severity: 'error',
+      pointer: '/user_filter',
+      message: /`b0` has the same server and base_dn/,
+    },
+  ])
+  t.match(findings(staff, { base_dn: 'DC=Corp, dc=example' }), [{ backend: 1, pointer: '' }])
+  t.same(findings({}, {}), [], 'the same filter twice')
+  t.same(findings({}, { ...staff, base_dn: 'ou=staff,dc=corp,dc=example' }), [], 'another base')
+  t.same(findings({}, { ...staff, urls: ['ldaps://dc2.corp.example'] }), [], 'another server')
+  t.same(findings({}, { ...staff, urls: ['ldaps://dc1.corp.example:3269'] }), [], 'another port')
+})
+
+t.test('servers are read from URLs, addresses included', async t => {
+  t.same(parseEndpoint('ldaps://DC1.corp.example', false), {
+    url: 'ldaps://dc1.corp.example:636',
+    host: 'dc1.corp.example',
+    port: 636,
+    security: 'ldaps',
+  })
+  t.match(parseEndpoint('ldap://[2001:db8::1]', true), {
+    url: 'ldap://[2001:db8::1]:389',
+    host: '2001:db8::1',
+    security: 'starttls',
+  })
+  t.match(parseEndpoint('ldap://192.0.2.1:1389/', false), { host: '192.0.2.1', port: 1389, security: 'none' })
+  for (const url of ['http://a', 'ldaps:a', 'a', 'ldaps://a:0', 'ldaps://a:70000']) {
+    t.throws(() => parseEndpoint(url, false), url)
+  }
+})
+
+t.test('a backend that cannot work stops the start', async t => {
+  const services = {
+    id: 'corp',
+    log: createLogRecorder(),
+    clock: systemClock,
+    timeoutMs: 1_000,
+    localUsers: nobody,
+  }
+  const create = (changes: Partial<LdapOptions>) =>
+    ldapPlugin.create(ldapOptions({ ...sound, ...changes }), services)
+  const noCertificate = fileURLToPath(import.meta.url)
+  await t.rejects(create({ tls: tlsOptions({ ca_file: noCertificate }) }), /holds no PEM certificate/)
+  await t.rejects(create({ tls: tlsOptions({ ca_file: '/nowhere/ca.pem' }) }), /ENOENT/)
+  await t.rejects(create({ base_dn: 'x' }), /no DN/)
+  const backend = await create({ urls: ['ldaps://dc1.invalid'] })
+  t.equal(backend.id, 'corp', 'it comes up while its server is down')
+  await backend.close()
+})
+
+t.test('every option is described, in the schema, in both examples and in the guide', async t => {
+  const names = (properties: object): string[] =>
+    Object.entries(properties).flatMap(([name, inner]) => {
+      t.ok(inner.description, `${name} has a description`)
+      return [name, ...names(inner.properties ?? {})]
+    })
+  const pages = ['config/openldap.yaml', 'config/active-directory.yaml', 'docs/backends/ldap.md'].map(page =>
+    readFileSync(new URL(`../../../${page}`, import.meta.url), 'utf8'),
+  )
+  for (const name of names(schema.properties)) {
+    t.ok(
+      pages.every(page => page.includes(name)),
+      name,
+    )
+  }
+})
+
+t.test('both examples pass, as they are and with what is commented out', async t => {
+  for (const name of ['openldap', 'active-directory']) {
+    const file = fileURLToPath(new URL(`../../../config/${name}.yaml`, import.meta.url))
+    const asIs = await loadConfig({ file, env: {}, resolvePlugin })
+    t.match(asIs.config.backends[0], { type: 'ldap', plugin: ldapPlugin, options: { preset: name } })
+    // A commented option is a `# key: value`; `names` of the example has its children commented too.
+    const full = readFileSync(file, 'utf8')
+      .replace(/^(\s+)# (?=(?:starttls|insecure|netbios|upn_suffixes|[a-z_]+):(?: |$))/gm, '$1')
+      .replace(/^(\s+)# {3}(?=[a-z_]+:)/gm, '$1  ')
+    const bytes = Buffer.from(full)
+    const loaded = await loadConfig({
+      file,
+      env: {},
+      resolvePlugin,
+      readFile: async () => ({ bytes, mode: 0o600 }),
+    })
+    t.match(loaded.config.backends[0]?.options, {
+      id_attribute: /.+/,
+      user_filter: /.+/,
+      connect_timeout: 2_000,
+    })
+  }
+})
