@@ -1,0 +1,29 @@
+/** A user as apps see them (api.md, POST /authenticate). */
+import { type Static, Type } from 'typebox'
+import type { Identity } from '../authentication/outcome.ts'
+
+/** It also is the list of what may leave: whatever else a user object holds is left out (security.md S70). */
+export const UserSchema = Type.Object({
+  id: Type.String({ description: 'Backend id and stable id; never changes, also when the user is renamed' }),
+  backend: Type.String(),
+  username: Type.String(),
+  display_name: Type.Optional(Type.String()),
+  email: Type.Optional(Type.String()),
+  groups: Type.Array(Type.String()),
+  roles: Type.Array(Type.String()),
+  attributes: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])),
+})
+
+export function presentUser(user: Identity): Static<typeof UserSchema> {
+  const { id, backend, username, displayName, email, groups, roles, attributes } = user
+  return {
+    id,
+    backend,
+    username,
+    ...(displayName !== undefined && { display_name: displayName }),
+    ...(email !== undefined && { email }),
+    groups: groups as string[],
+    roles: roles as string[],
+    attributes: attributes as Record<string, string | string[]>,
+  }
+}

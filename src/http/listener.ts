@@ -1,0 +1,54 @@
+/** The Node server under Fastify, with every limit of the socket side set (security.md S68). */
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Limits } from './limits.ts'
+
+export interface TlsOptions {
+  /** PEM, intermediates included. */
+  readonly cert: string | Buffer
+  readonly key: string | Buffer
+  /** PEM of the CAs whose client certificates count; without it none is asked for. */
+  readonly clientCa?: string | Buffer
+}
+
+/** @throws Error for a certificate or key that cannot be read */
+export function createListener(
+  handler: RequestListener,
+  limits: Limits,
+  tls: TlsOptions | undefined,
+): Server {
+  const options = {
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    // Node enforces the first two only when it looks, by default every 30 s.
+    connectionsCheckingInterval: Math.min(limits.headersMs, 1000),
+    // `checkHeaders` does it, so that the reply is a problem like any other.
+    requireHostHeader: false,
+  }
+  const server =
+    tls === undefined
+      ? createServer(options, handler)
+      : createTlsServer(
+          {
+            ...options,
+            cert: tls.cert,
+            key: tls.key,
+            minVersion: 'TLSv1.2',
+            handshakeTimeout: limits.headersMs,
+            // A client without a good certificate may still have a key; `certificateSubject` looks at the verdict.
+            ...(tls.clientCa !== undefined && {
+              ca: tls.clientCa,
+              requestCert: true,
+              rejectUnauthorized: false,
+            }),
+          },
+          handler,
+        )
+  server.maxConnections = limits.connections
+  // Beyond a maximum Node drops headers silently, a proxy's X-Forwarded-For first; their bytes are limited anyway.
+  server.maxHeadersCount = 0
+  // An unknown expectation may be ignored (RFC 9110 section 10.1.1); Node would answer it in its own words.
+  server.on('checkExpectation', handler)
+  return server
+}

@@ -1,0 +1,116 @@
+/** Answers errors as `application/problem+json` (RFC 9457), and logs each once. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Log } from '../authentication/log.ts'
+import { catalogue, errorType, type PublicErrorCode } from '../errors.ts'
+import type { Limits } from './limits.ts'
+import type { Fault } from './request-fault.ts'
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** On every reply, errors of framing included (api.md). Nothing here is to be kept, sniffed or named. */
+export const FIXED_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const
+
+export interface ProblemDetails {
+  /** Where `invalid_request` has a better status than its usual one. */
+  readonly status?: 413 | 431
+  /** At least and at most what `Retry-After` may say is seen to here. */
+  readonly retryAfterMs?: number
+  readonly errors?: readonly Fault[]
+  /** Methods that the path has. */
+  readonly allow?: readonly string[]
+  /** More for the log line, never for the reply. */
+  readonly context?: object
+}
+
+export type SendProblem = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  code: PublicErrorCode,
+  details?: ProblemDetails,
+) => FastifyReply
+
+export function createSendProblem(log: Log, limits: Pick<Limits, 'bodyBytes'>): SendProblem {
+  return function sendProblem(request, reply, code, details = {}) {
+    const status = details.status ?? catalogue[code].status
+    const level = catalogue[code].log
+    if (level !== 'none') log[level](describe(request, code, status, details), catalogue[code].title)
+    if (status === 401) reply.header('www-authenticate', challenge(code))
+    if (status === 415) reply.header('accept', 'application/json')
+    if (details.allow !== undefined) reply.header('allow', details.allow.join(', '))
+    if (details.retryAfterMs !== undefined) reply.header('retry-after', retryAfter(details.retryAfterMs))
+    if (hasLongUnreadBody(request, limits.bodyBytes)) reply.header('connection', 'close')
+    return reply
+      .code(status)
+      .header('content-type', PROBLEM_TYPE)
+      .send(writeProblem(code, request.id, status, details.errors))
+  }
+}
+
+function describe(
+  request: FastifyRequest,
+  code: PublicErrorCode,
+  status: number,
+  details: ProblemDetails,
+): object {
+  return {
+    request_id: request.id,
+    method: request.method,
+    path: loggablePath(request.raw.url ?? ''),
+    status,
+    code,
+    ...(details.errors && { errors: details.errors }),
+    ...details.context,
+  }
+}
+
+/**
+ * Where a request went, for the log: without its query and whatever else may hold a secret, short, and with nothing in
+ * it that could start a line of its own (CVE-2025-48432).
+ */
+export function loggablePath(url: string): string {
+  const path = /^\/[^?#;]{0,200}/.exec(url)?.[0] ?? ''
+  return path.replace(/[^!-~]/g, '?')
+}
+
+/** By code, what is the same in every body: the JSON text up to the request id. The rejected login must be cheap. */
+const heads = new Map((Object.keys(catalogue) as PublicErrorCode[]).map(code => [code, writeHead(code)]))
+
+function writeHead(code: PublicErrorCode, status: number = catalogue[code].status): string {
+  const { title } = catalogue[code]
+  return JSON.stringify({ type: errorType(code), title, status, code }).slice(0, -1)
+}
+
+/**
+ * The body of a problem reply; its bytes depend on nothing but the arguments.
+ *
+ * @param requestId made of characters that JSON need not escape, as ours and `REQUEST_ID` are
+ */
+export function writeProblem(
+  code: PublicErrorCode,
+  requestId: string,
+  status: number,
+  errors?: readonly Fault[],
+): string {
+  const head = status === catalogue[code].status ? heads.get(code) : writeHead(code, status)
+  const tail = errors === undefined ? '' : `,"errors":${JSON.stringify(errors)}`
+  return `${head},"request_id":"${requestId}"${tail}}`
+}
+
+/**
+ * RFC 9110 section 11.6.1: every 401 carries a challenge. A user's wrong password gets a scheme of our own, because with
+ * `Basic` browsers would open their login window.
+ */
+function challenge(code: PublicErrorCode): string {
+  return `${code === 'client_unauthenticated' ? 'Bearer' : 'Gatehouse'} realm="gatehouse"`
+}
+
+/** Whole seconds in 1..86400 (RFC 9110 section 10.2.3; lockout.md, Rules). */
+function retryAfter(ms: number): number {
+  return ms > 0 ? Math.min(Math.max(Math.ceil(ms / 1000), 1), 86_400) : 1
+}
+
+/** A reply that comes before its request has been read: only a short rest is worth reading to keep the connection. */
+function hasLongUnreadBody({ raw, headers }: FastifyRequest, limitBytes: number): boolean {
+  if (raw.complete) return false
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > limitBytes
+}

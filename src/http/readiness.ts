@@ -1,0 +1,12 @@
+import type { BackendHealth } from '../authentication/backend.ts'
+
+/** Where the daemon stands, from what it knows already: asking costs nothing. */
+export interface Readiness {
+  /** Attempts are answered only while `serving`. */
+  readonly phase: 'starting' | 'serving' | 'stopping'
+  /** Whether at least one backend can give verdicts, as the last probes saw it. */
+  readonly ready: boolean
+}
+
+/** What the last probe of one backend saw. Reasons may name hosts, so they are for operators only. */
+export type BackendStatus = BackendHealth & { readonly id: string }

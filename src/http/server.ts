@@ -1,0 +1,162 @@
+/** The two listeners of the daemon (api.md): what both have in common, and the routes of each. */
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Clock } from '../authentication/clock.ts'
+import type { Log } from '../authentication/log.ts'
+import type { Authenticate, GetUser } from '../authentication/verdict.ts'
+import type { Client } from './clients.ts'
+import { createConnections } from './connections.ts'
+import { createErrorHandler } from './error-handler.ts'
+import { checkHeaders, createClientErrorHandler } from './framing.ts'
+import { acceptJsonBodies } from './json-body.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { createListener, type TlsOptions } from './listener.ts'
+import { createPatience } from './patience.ts'
+import { createSendProblem, FIXED_HEADERS, type SendProblem } from './problem.ts'
+import type { BackendStatus, Readiness } from './readiness.ts'
+import { RequestFault } from './request-fault.ts'
+import { authenticateRoute } from './routes/authenticate.ts'
+import { livezRoute, readyzDetailsRoute, readyzRoute } from './routes/health.ts'
+import { usersRoute } from './routes/users.ts'
+import { createDoor, VISITOR } from './security.ts'
+import { compileSchema } from './validation.ts'
+
+interface CommonOptions {
+  readonly readiness: () => Readiness
+  readonly log: Log
+  /** What differs from `defaultLimits`. */
+  readonly limits?: Partial<Limits>
+}
+
+export interface PublicServerOptions extends CommonOptions {
+  readonly authenticate: Authenticate
+  readonly getUser: GetUser
+  /** `anonymous` lets everybody in who can connect: for loopback, or where the configuration allows it. */
+  readonly clients: readonly Client[] | 'anonymous'
+  /** Addresses and ranges of proxies whose `X-Forwarded-For` counts. */
+  readonly trustedProxies: readonly string[]
+  readonly tls?: TlsOptions
+  readonly clock: Clock
+}
+
+export interface AdminServerOptions extends CommonOptions {
+  readonly health: () => Promise<readonly BackendStatus[]>
+}
+
+/**
+ * The listener for intranet apps. `listen()` and `close()` are Fastify's; `close()` answers what is in flight, closes
+ * everything else at once and is done within `limits.drainMs`.
+ *
+ * @throws Error for clients, proxies or TLS material that cannot be
+ */
+export function createPublicServer(options: PublicServerOptions): FastifyInstance {
+  const { app, sendProblem, readiness, limits } = createServer(options, options.tls)
+  const patience = createPatience(limits.answerMs, options.clock)
+  app.addHook('onClose', async () => patience.stop())
+  const door = createDoor({ ...options, readiness }, sendProblem)
+
+  app.register(async open => {
+    livezRoute(open)
+    readyzRoute(open, { readiness, sendProblem })
+  })
+  app.register(async guarded => {
+    guarded.decorateRequest(VISITOR, null)
+    guarded.addHook('onRequest', door)
+    authenticateRoute(guarded, { authenticate: options.authenticate, sendProblem, patience })
+    usersRoute(guarded, { getUser: options.getUser, sendProblem, patience })
+  })
+  return app
+}
+
+/** The listener for operators. It must not be reachable for others: it asks nobody who they are. */
+export function createAdminServer(options: AdminServerOptions): FastifyInstance {
+  const { app, readiness } = createServer(options, undefined)
+  app.register(async open => {
+    livezRoute(open)
+    readyzDetailsRoute(open, { readiness, health: options.health })
+  })
+  return app
+}
+
+interface CommonServer {
+  readonly app: FastifyInstance
+  readonly sendProblem: SendProblem
+  /** As the daemon says, but stopping as soon as this listener is closing. */
+  readonly readiness: () => Readiness
+  readonly limits: Limits
+}
+
+function createServer(
+  { readiness, log, limits: changes }: CommonOptions,
+  tls: TlsOptions | undefined,
+): CommonServer {
+  const limits = { ...defaultLimits, ...changes }
+  const sendProblem = createSendProblem(log, limits)
+  const handleError = createErrorHandler(sendProblem)
+  const connections = createConnections()
+  let closing = false
+
+  const app = Fastify({
+    serverFactory(handler) {
+      const server = createListener(handler, limits, tls)
+      connections.watch(server)
+      return server
+    },
+    clientErrorHandler: createClientErrorHandler(connections, log),
+    bodyLimit: limits.bodyBytes,
+    genReqId: () => randomUUID(),
+    // We answer during the closing ourselves, in our own format.
+    return503OnClosing: false,
+    // Long ids are the business of the route, which knows who asks.
+    routerOptions: { maxParamLength: 16 * 1024 },
+    frameworkErrors(error, request, reply) {
+      stamp(request, reply)
+      handleError(error, request, reply)
+    },
+  })
+  acceptJsonBodies(app, limits)
+  app.setValidatorCompiler(compileSchema)
+  app.setErrorHandler(handleError)
+  app.addHook('onRequest', (request, reply, done) => {
+    stamp(request, reply)
+    checkHeaders(request.raw)
+    refusePasswordInQuery(request)
+    if (request.is404) refusePath(app, request, reply, sendProblem)
+    else done()
+  })
+  app.addHook('preClose', done => {
+    closing = true
+    connections.drain(limits.drainMs)
+    done()
+  })
+  return {
+    app,
+    sendProblem,
+    limits,
+    readiness: () => (closing ? { phase: 'stopping', ready: false } : readiness()),
+  }
+}
+
+function stamp(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers(FIXED_HEADERS).header('x-request-id', request.id)
+}
+
+/** Query strings end up in the logs of proxies (security.md S60), so whoever sends a password there must hear of it. */
+function refusePasswordInQuery({ query }: FastifyRequest): void {
+  for (const name in query as object) {
+    if (name.toLowerCase() === 'password')
+      throw new RequestFault({ parameter: 'password', detail: 'not in a URL' })
+  }
+}
+
+/** 404, or 405 where the path exists with other methods; before the body is read. */
+function refusePath(
+  app: FastifyInstance,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  sendProblem: SendProblem,
+): void {
+  const allow = app.supportedMethods.filter(method => app.findRoute({ method, url: request.url }) !== null)
+  if (allow.length === 0) sendProblem(request, reply, 'not_found')
+  else sendProblem(request, reply, 'method_not_allowed', { allow })
+}
