@@ -14,7 +14,6 @@ import t from 'tap'
 import { Secret } from '../../../src/authentication/secret.ts'
 import { Connection } from '../../../src/backends/ldap/connection.ts'
 import { once } from '../../../src/backends/ldap/dial.ts'
-import { DirectoryFailure } from '../../../src/backends/ldap/failure.ts'
 import {
   MalformedMessage,
   messageLength,
@@ -274,24 +273,24 @@ t.test('a client never gets a second socket, nor one that is closed', async t =>
   t.same(await connection.bind('cn=a', password), { code: 0, message: '' })
   directory.end()
   await closed(stream)
-  await t.rejects(connection.bind('cn=a', password), DirectoryFailure)
+  const again = await connection.bind('cn=a', password).catch(error => error)
+  t.match(again, { credentialSent: false, connectionLost: true })
   t.throws(() => once(stream)(), 'as does a factory of its own')
 })
 
-t.test(
-  'no bind is ever sent without a name and a password, or with what ldapts takes for a mechanism',
-  async t => {
-    const { stream, directory } = await openWire(t)
-    const connection = new Connection(stream, 1_000)
-    const sent: Buffer[] = []
-    directory.on('data', octets => sent.push(octets))
-    for (const dn of ['', 'EXTERNAL', 'PLAIN', 'DIGEST-MD5', 'SCRAM-SHA-1']) {
-      await t.rejects(connection.bind(dn, new Secret('secret')), TypeError, dn)
-    }
-    for (const password of ['', '\0', '\0x', '\udfff']) {
-      await t.rejects(connection.bind('cn=a', new Secret(password)), TypeError)
-    }
-    await connection.close()
-    t.equal(received, 0)
-  },
-)
+t.test('no bind is ever sent without a name and a password, or as a SASL mechanism', async t => {
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 1_000)
+  let received = 0
+  directory.on('data', ({ length }) => {
+    received += length
+  })
+  for (const dn of ['', 'EXTERNAL', 'PLAIN', 'DIGEST-MD5', 'SCRAM-SHA-1']) {
+    await t.rejects(connection.bind(dn, new Secret('secret')), TypeError, dn)
+  }
+  for (const password of ['', '\0', '\0x', '\udfff']) {
+    await t.rejects(connection.bind('cn=a', new Secret(password)), TypeError)
+  }
+  await connection.close()
+  t.equal(received, 0)
+})
