@@ -125,29 +125,30 @@ t.test('in every order and case a request costs exactly one hash, whoever exists
   }
 })
 
-t.test(
-  'a name and an address of one person are one subject, and a locked one is verified by neither',
-  async t => {
-    const { email, local, ids, counted } = await daemon(t)
-    for (const name of ['alice', 'alice@corp.example', 'both@corp.example']) {
-      for (const order of [
-        [email, local],
-        [local, email],
-      ]) {
-        const claimed = new Set<string>()
-        const claim: Lease['claim'] = async subject => {
-          claimed.add(subject)
-          return { admitted: false, reason: 'locked', retryAfterMs: 1_000 }
-        }
-        const before = counted.hashes
-        const { verdict } = await ask(order, name, PASSWORD, { claim })
-        t.match(verdict, { verdict: 'locked_out' }, 'the right password, too')
-        t.strictSame([...claimed], [`local:${name === 'both@corp.example' ? ids.both : ids.alice}`])
-        t.ok(counted.hashes - before <= 1)
-      }
+t.test('name and address of a person are one subject, and one locked out is verified by neither', async t => {
+  const { email, local, ids, counted } = await daemon(t)
+  // The one hash that remains was made by a backend to which the name means nobody: it learned nothing from it.
+  const cases: [string, Backend[], string, number][] = [
+    ['alice', [local, email], ids.alice, 0],
+    ['alice', [email, local], ids.alice, 1],
+    ['alice@corp.example', [email, local], ids.alice, 0],
+    ['alice@corp.example', [local, email], ids.alice, 1],
+    ['both@corp.example', [email, local], ids.both, 0],
+    ['both@corp.example', [local, email], ids.both, 0],
+  ]
+  for (const [name, order, id, hashes] of cases) {
+    const claimed = new Set<string>()
+    const claim: Lease['claim'] = async subject => {
+      claimed.add(subject)
+      return { admitted: false, reason: 'locked', retryAfterMs: 1_000 }
     }
-  },
-)
+    const before = counted.hashes
+    const { verdict } = await ask(order, name, PASSWORD, { claim })
+    t.match(verdict, { verdict: 'locked_out' }, `${name}: the right password, too`)
+    t.strictSame([...claimed], [`local:${id}`])
+    t.equal(counted.hashes - before, hashes)
+  }
+})
 
 t.test('a place refused for the first backend and given for the second is a real verification', async t => {
   const { email, local, ids } = await daemon(t)

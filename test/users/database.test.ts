@@ -56,12 +56,20 @@ t.test('opening again changes nothing', async t => {
   )
 })
 
-t.test('two processes that open a new database at once both get it', async t => {
-  const path = temporaryPath(t)
-  const starting = Array.from({ length: 3 }, () => otherProcess(t, 'open', path))
-  const secrets = await Promise.all(starting.map(async ({ lines }) => (await lines.next()).value))
-  t.match(secrets[0], /^[0-9a-f]{64}$/)
-  t.strictSame(secrets, [secrets[0], secrets[0], secrets[0]])
+t.test('processes that open a new database at once all get the same one', async t => {
+  for (const path of [join(t.testdir(), 'one', 'gatehouse.db'), join(t.testdir(), 'two', 'gatehouse.db')]) {
+    const starting = Array.from({ length: 4 }, () => otherProcess(t, 'open', path))
+    const secrets = await Promise.all(starting.map(async ({ lines }) => (await lines.next()).value))
+    t.match(secrets[0], /^[0-9a-f]{64}$/)
+    t.equal(new Set(secrets).size, 1)
+  }
+})
+
+t.test('one that finds another just setting it up waits for it', async t => {
+  const path = join(t.testdir(), 'gatehouse.db')
+  const other = otherProcess(t, 'hold', path, 'immediate', '200')
+  await other.lines.next()
+  t.equal(open(t, path).pragma('journal_mode', { simple: true }), 'wal')
 })
 
 t.test('what cannot be used is refused with the way out, and not a byte of it is altered', async t => {

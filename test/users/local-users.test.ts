@@ -146,7 +146,7 @@ t.test('without a place in the lockout the password is not looked at', async t =
 })
 
 t.test('one Secret asked about twice is answered for what is stored now', async t => {
-  const { users, store, ids, hasher } = await people(t)
+  const { users, store, ids, counted, hasher } = await people(t)
   const same = attempt(PASSWORD)
   t.match(await users.authenticateByUsername('alice', same), { outcome: 'accept' })
   store.setPasswordHash(ids.alice, await hasher.hash(new Secret('quite another one')))
@@ -156,6 +156,9 @@ t.test('one Secret asked about twice is answered for what is stored now', async 
     outcome: 'account_state',
     passwordVerified: true,
   })
+  const before = counted.verify
+  for (let again = 0; again < 3; again++) await users.authenticateByUsername('nobody', same)
+  t.equal(counted.verify - before, 3, 'and the same backend never takes over from itself')
 })
 
 t.test(
