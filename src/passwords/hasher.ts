@@ -42,6 +42,7 @@ export function createPasswordHasher(options: PasswordHasherOptions = {}): Passw
     queueLimit,
   })
 
+  // The worker answers each kind of job in its own kind (hash-job.ts), which the casts below rely on.
   async function hash(secret: Secret): Promise<string> {
     const plain = secret.reveal()
     if (!plain.isWellFormed()) throw new RangeError('a password must be well-formed Unicode')
