@@ -59,12 +59,13 @@ function punctuation(text: string, from: number, to: number): Piece[] {
 }
 
 const SECRET_LIKE = /[\w-]*(?:pas|pwd|word|secr|tok|cred|key)[\w-]*/gi
-const HARMLESS = /_file$|^(?:wrong_password|key_sha256)$/
+const HARMLESS_WORD = /_file$|^wrong_password$/
+const HARMLESS_TEXT = /^\s*#.*$|key_sha256: *["']?[0-9a-f]{64}\b/gim
 
 /** Is there a word in the file that could announce a secret, whole or misspelled? */
 function mayHoldSecret(text: string): boolean {
-  const code = text.replace(/^\s*#.*$/gm, '')
-  return [...code.matchAll(SECRET_LIKE)].some(([word]) => !HARMLESS.test(word))
+  const announcing = text.replace(HARMLESS_TEXT, '').matchAll(SECRET_LIKE)
+  return [...announcing].some(([word]) => !HARMLESS_WORD.test(word))
 }
 
 /** Indentation and the first key of a line, nothing behind it. */

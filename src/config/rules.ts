@@ -163,9 +163,9 @@ function whyNobody(all: number, enabled: number): string {
 
 function checkTimeouts({ values, places, report, sound }: Ground): void {
   if (!sound('/deadline')) return
-  for (const [index, { timeout }] of values.backends.entries()) {
+  for (const [index, backend] of values.backends.entries()) {
     const pointer = `/backends/${index}/timeout`
-    if (!places.has(pointer) || !sound(pointer) || timeout <= values.deadline) continue
+    if (!places.has(pointer) || !sound(pointer) || backend.timeout <= values.deadline) continue
     report.warning(
       spanOf(places, pointer),
       'longer than the `deadline` of a whole attempt',
