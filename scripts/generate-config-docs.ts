@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { builtInPlugins } from '../src/backends/registry.ts'
 import { renderEditorSchema } from '../src/config/editor-schema.ts'
-import type { JsonSchema } from '../src/config/json-schema.ts'
+import { itemSchemas, type JsonSchema } from '../src/config/json-schema.ts'
 import { CONFIG_SCHEMA } from '../src/config/schema.ts'
 
 const INTRODUCTION = `<!-- Made from the schemas by scripts/generate-config-docs.ts. Do not edit. -->
@@ -56,7 +56,7 @@ export function renderConfigurationPage(): string {
 type Entry = readonly [name: string, schema: JsonSchema]
 
 function section(heading: string, schema: JsonSchema, addition?: string): string {
-  const inner = schema.items ?? schema
+  const [inner = schema] = itemSchemas(schema)
   const rows = Object.entries(inner.properties ?? {})
   const text = [schema.description, addition].filter(part => part !== undefined).join(' ')
   const options = rows.length > 0 ? table(rows, inner.required) : 'No options of its own.\n'
@@ -99,7 +99,7 @@ function kind(schema: JsonSchema): string {
     case 'boolean':
       return '`true`, `false`'
     case 'array':
-      return `list of ${schema.items ? kind(schema.items) : 'anything'}`
+      return `list of ${itemSchemas(schema).map(kind).join(', ') || 'anything'}`
     default:
       return 'mapping'
   }
@@ -112,7 +112,7 @@ function range({ type, minimum, maximum }: JsonSchema): string {
 }
 
 function isNested(schema: JsonSchema): boolean {
-  return schema.properties !== undefined || schema.items?.properties !== undefined
+  return [schema, ...itemSchemas(schema)].some(({ properties }) => properties !== undefined)
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {

@@ -54,15 +54,18 @@ function chain({ backends }: Config): string[] {
 function summary({ file, config }: LoadedConfig): string {
   const asked = chain(config)
   const off = config.backends.length - asked.length
-  const { host, port } = config.listen
-  const url = `${config.listen.tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
-  const callers =
-    config.clients.length > 0
-      ? count(config.clients.length, 'client')
-      : config.allowAnonymousClients
-        ? 'anybody may call'
-        : 'this machine may call'
-  return `${file} is valid: ${count(asked.length, 'backend')} (${asked.join(' → ')})${off > 0 ? ` and ${off} switched off` : ''}, ${callers}, on ${url}`
+  const switchedOff = off > 0 ? ` and ${off} switched off` : ''
+  const backends = `${count(asked.length, 'backend')} (${asked.join(' → ')})${switchedOff}`
+  return `${file} is valid: ${backends}, ${callers(config)}, on ${url(config.listen)}`
+}
+
+function callers({ clients, allowAnonymousClients }: Config): string {
+  if (clients.length > 0) return count(clients.length, 'client')
+  return allowAnonymousClients ? 'anybody may call' : 'this machine may call'
+}
+
+function url({ host, port, tls }: Config['listen']): string {
+  return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 function count(number: number, noun: string): string {

@@ -9,7 +9,8 @@ export function closed(schema: JsonSchema): JsonSchema {
   if (schema['x-duration']) return { ...schema, pattern: DURATION_PATTERN }
   if (schema['x-size']) return { ...schema, pattern: SIZE_PATTERN }
   const composed =
-    schema.allOf !== undefined || (schema.properties !== undefined && schema.anyOf !== undefined)
+    schema.allOf !== undefined ||
+    (schema.properties !== undefined && (schema.anyOf ?? schema.oneOf) !== undefined)
   if (composed) return { ...mapSchemas(schema, closed, open), unevaluatedProperties: false }
   const inner = mapSchemas(schema, closed)
   const says = schema.properties === undefined || schema.additionalProperties !== undefined
@@ -35,9 +36,13 @@ export function mapSchemas(
     ...(properties && { properties: record(properties) }),
     ...(patternProperties && { patternProperties: record(patternProperties) }),
     ...(typeof additionalProperties === 'object' && { additionalProperties: change(additionalProperties) }),
-    ...(items && { items: change(items) }),
+    ...(items && { items: isTuple(items) ? items.map(change) : change(items) }),
     ...(anyOf && { anyOf: anyOf.map(changePart) }),
     ...(oneOf && { oneOf: oneOf.map(changePart) }),
     ...(allOf && { allOf: allOf.map(changePart) }),
   }
+}
+
+function isTuple(items: JsonSchema | readonly JsonSchema[]): items is readonly JsonSchema[] {
+  return Array.isArray(items)
 }

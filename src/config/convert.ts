@@ -9,7 +9,7 @@ const MASK = '[secret]'
 
 /** Durations become milliseconds, sizes bytes, secrets a `Secret`. Frozen all the way down. */
 export function convert(schema: JsonSchema, value: JsonValue): unknown {
-  const converted = mapScalars(candidates(schema), value, '', (schemas, scalar) => {
+  const converted = mapScalars(candidates(schema), value, (schemas, scalar) => {
     if (typeof scalar !== 'string') return scalar
     if (isSecret(schemas)) return new Secret(scalar)
     if (schemas.some(known => known['x-duration'])) return parseDuration(scalar) ?? scalar
@@ -18,10 +18,11 @@ export function convert(schema: JsonSchema, value: JsonValue): unknown {
   return deepFreeze(converted)
 }
 
-/** The same value with every secret masked. */
+/** The same value with every secret masked, and what the schema does not describe, as that may hold one. */
 export function masked(schema: JsonSchema, value: JsonValue): JsonValue {
-  const change = (schemas: readonly JsonSchema[], scalar: JsonValue) => (isSecret(schemas) ? MASK : scalar)
-  return mapScalars(candidates(schema), value, '', change) as JsonValue
+  const change = (schemas: readonly JsonSchema[], scalar: JsonValue) =>
+    schemas.length === 0 || isSecret(schemas) ? MASK : scalar
+  return mapScalars(candidates(schema), value, change) as JsonValue
 }
 
 /** Freezes plain objects and lists; anything else, such as a `Secret` or a plugin, is left to its owner. */

@@ -1,10 +1,9 @@
 /** What the validator says about a value → findings at places of the file, with the nearest key. */
-
 import type { TLocalizedValidationError } from 'typebox/error'
 import { Settings } from 'typebox/system'
 import { Value } from 'typebox/value'
 import { closed } from './closed-schema.ts'
-import type { JsonValue } from './config.ts'
+import type { JsonValue, Origin } from './config.ts'
 import { explain } from './explain.ts'
 import type { Findings } from './findings.ts'
 import {
@@ -85,22 +84,33 @@ function validate(schema: JsonSchema, value: JsonValue): Fault[] {
  * closest to, if any branch is of its kind at all; else only the union's own.
  */
 function bestBranches(faults: readonly Fault[]): Fault[] {
-  const union = faults.findLast(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf')
-  if (!union) return [...faults]
+  const settled: Fault[] = []
+  let rest = faults
+  for (;;) {
+    const union = rest.findLast(({ keyword }) => keyword === 'anyOf' || keyword === 'oneOf')
+    if (!union) return [...rest, ...settled]
+    const inside = new Set(rest.filter(fault => isInside(fault, union)))
+    const best = closestBranch(inside, union)
+    settled.push(...(best ? bestBranches(best) : [union]))
+    rest = rest.filter(fault => fault !== union && !inside.has(fault))
+  }
+}
+
+function isInside({ schemaPath, instancePath }: Fault, union: Fault): boolean {
   const prefix = `${union.schemaPath}/${union.keyword}/`
-  const inside = faults.filter(
-    ({ schemaPath, instancePath }) =>
-      schemaPath.startsWith(prefix) && `${instancePath}/`.startsWith(`${union.instancePath}/`),
-  )
-  const outside = faults.filter(fault => fault !== union && !inside.includes(fault))
-  const branches = Map.groupBy(inside, ({ schemaPath }) => schemaPath.slice(prefix.length).split('/', 1)[0])
+  return schemaPath.startsWith(prefix) && `${instancePath}/`.startsWith(`${union.instancePath}/`)
+}
+
+function closestBranch(inside: Iterable<Fault>, union: Fault): readonly Fault[] | undefined {
+  const at = `${union.schemaPath}/${union.keyword}/`.length
+  const branches = Map.groupBy(inside, ({ schemaPath }) => schemaPath.slice(at).split('/', 1)[0])
   const ofItsKind = [...branches.values()].filter(
     branch => !branch.some(f => f.instancePath === union.instancePath && MISFITS.has(f.keyword)),
   )
+  // The wrong word in a field that tells branches apart, such as `kind`, weighs more than anything.
   const weight = (branch: readonly Fault[]) =>
     branch.reduce((sum, { keyword }) => sum + (keyword === 'const' ? 100 : 1), 0)
-  const [best] = ofItsKind.sort((a, b) => weight(a) - weight(b))
-  return [...bestBranches(outside), ...(best ? bestBranches(best) : [union])]
+  return ofItsKind.toSorted((a, b) => weight(a) - weight(b))[0]
 }
 
 const MISFITS: ReadonlySet<string> = new Set(['type', 'const', 'enum'])
@@ -149,8 +159,7 @@ function reportUnknown(
   report: Findings,
 ): void {
   const span = keySpanOf(reader.places, pointerTo(parent, key))
-  const shown = reader.words.some(word => word.span.start === span?.start && word.show === 'as it is')
-  if (!shown) {
+  if (span && reader.words.get(span.start)?.show !== 'as it is') {
     report.error(span, 'expected `key: value`', key.includes(':') ? 'add a blank after the colon' : undefined)
     return
   }
@@ -162,15 +171,14 @@ function reportUnknown(
 }
 
 function reportValue(fault: Fault, spot: Spot, pointer: string, reader: ValueReader, report: Findings): void {
-  const { schemas, value } = spot
+  const { message, hint } = explain(fault, spot.schemas, spot.value)
   const origin = placeOf(reader.places, pointer)?.origin
-  const source =
-    origin?.from === 'environment'
-      ? `the value comes from the environment: ${origin.names.join(', ')}`
-      : origin?.from === 'secret_file'
-        ? 'the value is what stands in this file'
-        : undefined
-  const span = spanOf(reader.places, pointer)
-  const { message, hint } = explain(fault, schemas, value)
-  report.error(span, message, source ?? hint)
+  report.error(spanOf(reader.places, pointer), message, whereFrom(origin) ?? hint)
+}
+
+/** A value that does not stand in the line shown. */
+function whereFrom(origin: Origin | undefined): string | undefined {
+  if (origin?.from === 'environment')
+    return `the value comes from the environment: ${origin.names.join(', ')}`
+  return origin?.from === 'secret_file' ? 'the value is what stands in this file' : undefined
 }

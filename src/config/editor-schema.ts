@@ -1,7 +1,7 @@
 /** The JSON Schema for editors, from the same definitions that validate (config.md, Rules). */
 import type { BackendPlugin } from '../plugin.ts'
 import { closed, mapSchemas } from './closed-schema.ts'
-import { candidates, hasFileForm, type JsonSchema } from './json-schema.ts'
+import { candidates, hasFileForm, itemSchemas, type JsonSchema } from './json-schema.ts'
 import { CONFIG_SCHEMA } from './schema.ts'
 
 const LINE_WIDTH = 110
@@ -14,7 +14,7 @@ const VARIABLE = { $ref: '#/definitions/variable' }
  */
 export function editorSchema(builtIn: readonly BackendPlugin[]): object {
   const { properties = {}, ...file } = forEditors(closed(CONFIG_SCHEMA))
-  const common = CONFIG_SCHEMA.properties?.backends?.items ?? {}
+  const [common = {}] = itemSchemas(CONFIG_SCHEMA.properties?.backends ?? {})
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Gatehouse configuration',

@@ -17,10 +17,10 @@ interface Piece {
 }
 
 /** The excerpt for a problem at an offset, given every word of the file. */
-export function excerpt(source: Source, offset: number, words: readonly Word[]): string {
+export function excerpt(source: Source, offset: number, words: ReadonlyMap<number, Word>): string {
   const { line } = source.position(offset)
   const { text, start } = source.line(line)
-  const here = words
+  const here = [...words.values()]
     .filter(({ span }) => span.start < start + text.length && span.end > start)
     .sort((a, b) => a.span.start - b.span.start)
   const pieces: Piece[] = []

@@ -80,7 +80,7 @@ function kindOf(value: unknown): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object') return 'a mapping'
-  if (typeof value === 'boolean') return `\`${value}\``
+  if (typeof value === 'boolean') return 'a boolean'
   if (typeof value === 'number') return Number.isInteger(value) ? 'a number' : 'a fraction'
   return A_TEXT
 }

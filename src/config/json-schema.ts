@@ -19,7 +19,8 @@ export interface JsonSchema extends TSchema {
   readonly patternProperties?: Readonly<Record<string, JsonSchema>>
   readonly additionalProperties?: boolean | JsonSchema
   readonly unevaluatedProperties?: boolean
-  readonly items?: JsonSchema
+  /** Several for a tuple. */
+  readonly items?: JsonSchema | readonly JsonSchema[]
   readonly anyOf?: readonly JsonSchema[]
   readonly oneOf?: readonly JsonSchema[]
   readonly allOf?: readonly JsonSchema[]
@@ -54,9 +55,14 @@ export function propertyCandidates(schemas: Candidates, key: string): Candidates
   })
 }
 
+/** The schema of a list's elements; several for a tuple. */
+export function itemSchemas({ items = [] }: JsonSchema): readonly JsonSchema[] {
+  return [items].flat()
+}
+
 /** What may apply to an element of a list. */
 export function itemCandidates(schemas: Candidates): Candidates {
-  return schemas.flatMap(({ items }) => (items ? candidates(items) : []))
+  return schemas.flatMap(itemSchemas).flatMap(candidates)
 }
 
 /** The names an object may have here, for suggestions. */

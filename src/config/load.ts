@@ -148,23 +148,30 @@ function textsOf(value: JsonValue | undefined): string[] {
   return isList(value) ? value.filter(item => typeof item === 'string') : []
 }
 
-/** What is wrong with the file as a whole comes last. */
-function startOf({ span }: Finding): number {
-  return span?.start ?? Number.MAX_SAFE_INTEGER
-}
+/** More than anybody reads: then it is another file altogether. */
+const MOST_PROBLEMS = 100
 
 function inFileOrder(
   findings: readonly Finding[],
-  source: Source,
+  { file, position }: Source,
   excerptAt: (offset: number) => string,
 ): Problem[] {
-  return findings
-    .toSorted((a, b) => startOf(a) - startOf(b))
-    .map(({ severity, span, message, hint }) => ({
+  const sorted = findings.toSorted((a, b) => startOf(a) - startOf(b))
+  const problems = sorted.slice(0, MOST_PROBLEMS).map(
+    ({ severity, span, message, hint }): Problem => ({
       severity,
-      file: source.file,
-      ...(span && { ...source.position(span.start), excerpt: excerptAt(span.start) }),
+      file,
+      ...(span && { ...position(span.start), excerpt: excerptAt(span.start) }),
       message,
       ...(hint !== undefined && { hint }),
-    }))
+    }),
+  )
+  const rest = sorted.length - problems.length
+  const severity = sorted.some(finding => finding.severity === 'error') ? 'error' : 'warning'
+  return rest > 0 ? [...problems, { severity, file, message: `${rest} more like these` }] : problems
+}
+
+/** What is wrong with the file as a whole comes last. */
+function startOf({ span }: Finding): number {
+  return span?.start ?? Number.MAX_SAFE_INTEGER
 }

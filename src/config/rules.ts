@@ -49,8 +49,12 @@ function checkListeners({ values, places, report, sound }: Ground): void {
 }
 
 function checkCallers({ values, places, report, sound }: Ground): void {
-  const known = ['/listen/host', '/clients', '/allow_anonymous_clients'].every(sound)
-  if (!known || isLoopback(values.listen.host)) return
+  if (!['/listen/host', '/clients', '/allow_anonymous_clients'].every(sound)) return
+  if (values.clients.length > 0 && values.allow_anonymous_clients) {
+    const hint = 'remove it, or remove `clients`'
+    report.warning(spanOf(places, '/allow_anonymous_clients'), 'this has no effect beside `clients`', hint)
+  }
+  if (isLoopback(values.listen.host)) return
   if (values.clients.length > 0 || values.allow_anonymous_clients) return
   report.error(
     spanOf(places, '/listen/host'),

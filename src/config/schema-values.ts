@@ -2,8 +2,14 @@
 import { Value } from 'typebox/value'
 import { closed } from './closed-schema.ts'
 import type { JsonValue } from './config.ts'
-import { type Candidates, itemCandidates, type JsonSchema, propertyCandidates } from './json-schema.ts'
-import { isList, isMapping, own, pointerTo, type Scalar } from './json-value.ts'
+import {
+  type Candidates,
+  itemCandidates,
+  itemSchemas,
+  type JsonSchema,
+  propertyCandidates,
+} from './json-schema.ts'
+import { isList, isMapping, own, type Scalar } from './json-value.ts'
 
 /**
  * The value with the schema's defaults in the places that are missing, its properties in the schema's order.
@@ -12,13 +18,15 @@ import { isList, isMapping, own, pointerTo, type Scalar } from './json-value.ts'
 export function withDefaults(schema: JsonSchema, given: JsonValue | undefined): JsonValue | undefined {
   const value = given === undefined ? schema.default : given
   if (value === undefined) return undefined
-  const branches = schema.anyOf ?? schema.oneOf ?? []
+  const branches = schema.properties ? [] : (schema.anyOf ?? schema.oneOf ?? [])
   for (const branch of branches) {
     const filled = withDefaults(branch, value)
     if (Value.Check(closed(branch), filled)) return filled
   }
-  if (isList(value))
-    return schema.items ? value.map(item => withDefaults(schema.items ?? {}, item) ?? null) : value
+  if (isList(value)) {
+    const [inner = {}, ...others] = itemSchemas(schema)
+    return others.length > 0 ? value : value.map(item => withDefaults(inner, item) ?? null)
+  }
   if (!isMapping(value)) return value
   const names = [...Object.keys(schema.properties ?? {}), ...Object.keys(value)]
   const entries = [...new Set(names)].flatMap(name => {
@@ -30,24 +38,18 @@ export function withDefaults(schema: JsonSchema, given: JsonValue | undefined): 
   return (schema.allOf ?? []).reduce<JsonValue>((sum, part) => withDefaults(part, sum) ?? sum, filled)
 }
 
-/**
- * The value with `change` applied to each scalar that stands where the schema knows one.
- *
- * @param path JSON pointer of the value
- */
+/** The value with `change` applied to each scalar and what the schema says about it; nothing, where it is unknown. */
 export function mapScalars(
   schemas: Candidates,
   value: JsonValue,
-  path: string,
-  change: (schemas: Candidates, scalar: Scalar, path: string) => unknown,
+  change: (schemas: Candidates, scalar: Scalar) => unknown,
 ): unknown {
   if (isList(value)) {
-    return value.map((item, index) => mapScalars(itemCandidates(schemas), item, `${path}/${index}`, change))
+    return value.map(item => mapScalars(itemCandidates(schemas), item, change))
   }
-  if (!isMapping(value)) return change(schemas, value, path)
-  const entries = Object.entries(value).map(([key, inner]) => {
-    const at = pointerTo(path, key)
-    return [key, mapScalars(propertyCandidates(schemas, key), inner, at, change)] as const
-  })
+  if (!isMapping(value)) return change(schemas, value)
+  const entries = Object.entries(value).map(
+    ([key, inner]) => [key, mapScalars(propertyCandidates(schemas, key), inner, change)] as const,
+  )
   return Object.fromEntries(entries)
 }

@@ -19,13 +19,16 @@ export interface Place {
 /** A word of the file, and whether an excerpt may show it. */
 export interface Word {
   readonly span: Span
-  readonly show: 'as it is' | 'as a secret' | 'not at all'
+  readonly show: Show
 }
+
+type Show = 'as it is' | 'as a secret' | 'not at all'
 
 export interface ValueReader {
   /** By JSON pointer. A value from `x_file` has its place under `/x` and under `/x_file`. */
   readonly places: ReadonlyMap<string, Place>
-  readonly words: readonly Word[]
+  /** By the offset at which it starts. */
+  readonly words: ReadonlyMap<number, Word>
   /** Pointers of values that could not be had; they have been reported, so nothing else is to be said of them. */
   readonly missing: ReadonlySet<string>
   /** The value of a tree that stands at `path`. No candidates: nothing in it is shown. */
@@ -47,8 +50,14 @@ const PATH: Candidates = [{ type: 'string' }]
 /** A reader that notes places and words, and reports what cannot be read. */
 export function createValueReader({ source, report, env, readFile }: Surroundings): ValueReader {
   const places = new Map<string, Place>()
-  const words: Word[] = []
+  const words = new Map<number, Word>()
   const missing = new Set<string>()
+
+  // Behind an alias a word stands in several places; what one of them hides stays hidden.
+  const note = (span: Span, show: Show) => {
+    const known = words.get(span.start)
+    if (known === undefined || known.show === 'as it is') words.set(span.start, { span, show })
+  }
 
   const read = async (tree: Tree, schemas: Candidates, path: string, key?: Span): Promise<JsonValue> => {
     const { line } = source.position(tree.span.start)
@@ -71,7 +80,7 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
 
   const readScalar = (tree: TreeScalar, schemas: Candidates, path: string, key: Span | undefined): Scalar => {
     const secret = isSecret(schemas)
-    words.push({ span: tree.span, show: visibility(tree, schemas) })
+    note(tree.span, visibility(tree, schemas))
     if (typeof tree.value !== 'string') return tree.value
     const { text, names, faults } = expandVariables(tree.value, env)
     for (const { index, message, hint } of faults) {
@@ -105,9 +114,9 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
       inner.length === 0 && base !== undefined && hasFileForm(propertyCandidates(schemas, base))
     const isKey =
       inner.length > 0 || fileForm || entry.key === '<<' || (entry.hasValue && KEY_LIKE.test(entry.key))
-    words.push({ span: entry.keySpan, show: isKey ? 'as it is' : 'not at all' })
+    note(entry.keySpan, isKey ? 'as it is' : 'not at all')
     if (entry.refused) {
-      words.push({ span: entry.value.span, show: 'not at all' })
+      note(entry.value.span, 'not at all')
       return undefined
     }
     if (!fileForm) return [entry.key, await read(entry.value, inner, at, entry.keySpan)]
@@ -116,10 +125,8 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
       await read(entry.value, PATH, at, entry.keySpan)
       return undefined
     }
-    return [
-      base,
-      await readFileForm(entry, at, pointerTo(path, base), isSecret(propertyCandidates(schemas, base))),
-    ]
+    const secret = isSecret(propertyCandidates(schemas, base))
+    return [base, await readFileForm(entry, at, pointerTo(path, base), secret)]
   }
 
   const readFileForm = async (
@@ -132,15 +139,19 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
     const { span } = entry.value
     const origin: Origin = { from: 'secret_file', path: String(path), line: source.position(span.start).line }
     places.set(target, { key: entry.keySpan, value: span, origin })
-    const unreadable = (message: string, hint?: string) => {
-      if (!missing.has(at)) report.error(span, message, hint)
-      missing.add(target)
-      return ''
+    const reported = missing.has(at)
+    missing.add(target)
+    if (reported) return null
+    if (typeof path !== 'string' || path === '') {
+      report.error(entry.keySpan, 'expected the path of a file')
+      return null
     }
-    if (typeof path !== 'string' || path === '') return unreadable('expected the path of a file')
-    if (missing.has(at)) return unreadable('')
     const file = await readSecretFile(path, readFile)
-    if (!file.ok) return unreadable(file.message, file.hint)
+    if (!file.ok) {
+      report.error(span, file.message, file.hint)
+      return null
+    }
+    missing.delete(target)
     if (secret && file.worldReadable) {
       report.warning(span, 'every user of this machine may read this secret', 'chmod o-r the file')
     }
@@ -151,7 +162,7 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
 }
 
 /** A reference to a variable tells nothing; everything else is shown only where the schema expects it, and no secret. */
-function visibility({ value }: TreeScalar, schemas: Candidates): Word['show'] {
+function visibility({ value }: TreeScalar, schemas: Candidates): Show {
   if (typeof value === 'string' && (value === '' || isReference(value))) return 'as it is'
   if (hasFileForm(schemas)) return 'as a secret'
   // A lone word instead of a list of words is a slip, no secret.

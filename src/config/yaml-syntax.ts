@@ -17,7 +17,7 @@ export class SyntaxFault extends Error {
 export type ParsedDocument = Document.Parsed<ParsedNode, true>
 
 interface Explanation {
-  readonly code: YAMLError['code']
+  readonly code?: YAMLError['code']
   /** Part of the library's message, where a code stands for several faults. */
   readonly says?: string
   readonly message: string
@@ -37,14 +37,6 @@ const EXPLANATIONS: readonly Explanation[] = [
     atOpening: true,
   },
   {
-    code: 'BAD_INDENT',
-    says: 'end with a',
-    message: 'this bracket is never closed',
-    hint: 'add the closing } or ]',
-    atOpening: true,
-  },
-  {
-    code: 'MISSING_CHAR',
     says: 'end with a',
     message: 'this bracket is never closed',
     hint: 'add the closing } or ]',
@@ -117,12 +109,12 @@ const EXPLANATIONS: readonly Explanation[] = [
 /** What the YAML library found, in our words and without a word of the file. */
 export function describeSyntaxError(fault: YAMLError, document: ParsedDocument, text: string): SyntaxFault {
   const explanation = EXPLANATIONS.find(
-    ({ code, says = '' }) => code === fault.code && fault.message.includes(says),
+    ({ code = fault.code, says = '' }) => code === fault.code && fault.message.includes(says),
   )
   const position = Math.min(fault.pos[0], text.length)
   const start = explanation?.atOpening ? openingBefore(position, document) : position
   const line = text.slice(text.lastIndexOf('\n', start - 1) + 1).split('\n', 1)[0] ?? ''
-  const hint = /[{[].*\$\{/.test(line)
+  const hint = /(?<!\$)[{[].*\$\{/.test(line)
     ? `inside { } or [ ] write a variable in quotes: "\${NAME}"`
     : explanation?.hint
   return new SyntaxFault({ start, end: start }, explanation?.message ?? 'this is not expected here', hint)

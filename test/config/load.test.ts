@@ -318,6 +318,32 @@ t.test('more than eight faults are all told, in file order', async t => {
   )
 })
 
+t.test('a file that is something else altogether is not told line by line', async t => {
+  const problems = await problemsOf(
+    load(Array.from({ length: 5_000 }, (_, index) => `key${index}: 1\n`).join('')),
+  )
+  t.equal(problems.length, 101)
+  t.match(problems.at(-1), { severity: 'error', message: '4901 more like these' })
+})
+
+t.test('what a schema leaves open is passed on but not shown, as it may hold a secret', async t => {
+  const plugin = definePlugin({
+    type: 'open',
+    apiVersion: 1,
+    options: Type.Object({
+      more: Type.Object({}, { additionalProperties: true }),
+      pair: Type.Tuple([Type.String(), Type.Integer()]),
+    }),
+    create: async () => Promise.reject(new Error('never')),
+  })
+  const text = 'backends:\n  - { id: x, type: open, more: { token: hunter2 }, pair: [a, 1] }\n'
+  const loaded = await load(text, { resolvePlugin: async () => plugin })
+  t.strictSame(loaded.config.backends[0]?.options, { more: { token: 'hunter2' }, pair: ['a', 1] })
+  t.match(loaded.effective, { backends: [{ more: { token: '[secret]' }, pair: ['a', 1] }] })
+  const wrong = await problemsOf(load(text.replace('1]', 'b]'), { resolvePlugin: async () => plugin }))
+  t.match(wrong, [{ line: 2, message: /^expected a text or a whole number, found a text/ }])
+})
+
 t.test('what stands behind an alias is told once, where it stands', async t => {
   const text =
     'clients:\n  - { id: a, cidr: 192.0.2.1, rate_limit: &r { max: 0, per: 1s } }\n  - { id: b, cidr: 192.0.2.2, rate_limit: *r }\n'
