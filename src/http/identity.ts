@@ -11,7 +11,11 @@ export const UserSchema = Type.Object({
   email: Type.Optional(Type.String()),
   groups: Type.Array(Type.String()),
   roles: Type.Array(Type.String()),
-  attributes: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())])),
+  // Not a Record: its pattern would lose names with a line break in them.
+  attributes: Type.Unsafe<Identity['attributes']>({
+    type: 'object',
+    additionalProperties: Type.Union([Type.String(), Type.Array(Type.String())]),
+  }),
 })
 
 export function presentUser(user: Identity): Static<typeof UserSchema> {
@@ -24,6 +28,6 @@ export function presentUser(user: Identity): Static<typeof UserSchema> {
     ...(email !== undefined && { email }),
     groups: groups as string[],
     roles: roles as string[],
-    attributes: attributes as Record<string, string | string[]>,
+    attributes,
   }
 }

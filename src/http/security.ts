@@ -63,10 +63,12 @@ export function createDoor(options: DoorOptions, sendProblem: SendProblem): onRe
     }
     const client = identify(presented)
     if (client === undefined) {
-      const { authorization, ...context } = presented
-      sendProblem(request, reply, 'client_unauthenticated', {
-        context: { ...context, key_presented: authorization !== undefined },
-      })
+      const context = {
+        address: presented.address,
+        certificate_subject: presented.certificateSubject,
+        key_presented: presented.authorization !== undefined,
+      }
+      sendProblem(request, reply, 'client_unauthenticated', { context })
       return
     }
 

@@ -51,9 +51,9 @@ export interface AdminServerOptions extends CommonOptions {
  */
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
   const { app, sendProblem, readiness, limits } = createServer(options, options.tls)
+  const door = createDoor({ ...options, readiness }, sendProblem)
   const patience = createPatience(limits.answerMs, options.clock)
   app.addHook('onClose', async () => patience.stop())
-  const door = createDoor({ ...options, readiness }, sendProblem)
 
   app.register(async open => {
     livezRoute(open)
