@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { ResolvePlugin } from '../../src/config/backends.ts'
 import type { LoadedConfig } from '../../src/config/config.ts'
 import { configFile } from '../../src/config/config-file.ts'
@@ -42,6 +43,12 @@ async function problemsOf(work: Promise<LoadedConfig>): Promise<readonly Problem
     if (error instanceof ConfigProblems) return error.problems
     throw error
   }
+}
+
+/** `t.match` lets a list be longer than its pattern. */
+function matchEach(t: Test, problems: readonly Problem[], patterns: readonly object[]): void {
+  t.equal(problems.length, patterns.length, problems.map(({ message }) => message).join('; '))
+  t.match(problems, patterns)
 }
 
 function directory(lines: string): string {
@@ -173,26 +180,33 @@ t.test('a secret that everybody may read is a warning, one in the file itself to
   t.strictSame(quiet, [], 'a variable is no warning')
 })
 
-t.test('files on disk: permissions, a missing one, a folder, one too large, one that is no text', async t => {
-  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-config-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  const file = join(folder, 'gatehouse.yaml')
-  const secret = join(folder, 'secret')
-  const run = () => problemsOf(loadConfig({ file, env: {}, resolvePlugin: resolveStandIn }))
-  t.match(await run(), [{ file, message: 'there is no such file', line: undefined }])
-  writeFileSync(file, directory(`    bind: { dn: x, password_file: ${secret} }\n`))
-  t.match(await run(), [{ line: 6, message: 'there is no such file' }])
-  writeFileSync(secret, 'x', { mode: 0o600 })
-  t.strictSame(await run(), [])
-  chmodSync(secret, 0o644)
-  t.match(await run(), [{ severity: 'warning' }])
-  writeFileSync(secret, Buffer.from([0xff, 0xfe]))
-  t.match(await run(), [{ severity: 'error', message: 'the file is not UTF-8 text' }])
-  writeFileSync(secret, Buffer.alloc(1024 ** 2 + 1, 'x'))
-  t.match(await run(), [{ severity: 'error', message: 'the file is larger than 1 MiB' }])
-  writeFileSync(file, directory(`    bind: { dn: x, password_file: ${folder} }\n`))
-  t.match(await run(), [{ severity: 'error', message: 'this is not a regular file' }])
-})
+t.test(
+  'files on disk: permissions, a missing one, a folder, one too large, a pipe, one that is no text',
+  async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'gatehouse-config-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'gatehouse.yaml')
+    const secret = join(folder, 'secret')
+    const run = () => problemsOf(loadConfig({ file, env: {}, resolvePlugin: resolveStandIn }))
+    matchEach(t, await run(), [{ file, message: 'there is no such file', line: undefined }])
+    writeFileSync(file, directory(`    bind: { dn: x, password_file: ${secret} }\n`))
+    matchEach(t, await run(), [{ line: 6, message: 'there is no such file' }])
+    writeFileSync(secret, 'x', { mode: 0o600 })
+    t.strictSame(await run(), [])
+    chmodSync(secret, 0o644)
+    matchEach(t, await run(), [{ severity: 'warning' }])
+    writeFileSync(secret, Buffer.from([0xff, 0xfe]))
+    matchEach(t, await run(), [{ severity: 'error', message: 'the file is not UTF-8 text' }])
+    writeFileSync(secret, Buffer.alloc(1024 ** 2 + 1, 'x'))
+    matchEach(t, await run(), [{ severity: 'error', message: 'the file is larger than 1 MiB' }])
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    writeFileSync(file, directory(`    bind: { dn: x, password_file: ${pipe} }\n`))
+    matchEach(t, await run(), [{ severity: 'error', message: 'this is not a regular file' }])
+    writeFileSync(file, directory(`    bind: { dn: x, password_file: ${folder} }\n`))
+    matchEach(t, await run(), [{ severity: 'error', message: 'this is not a regular file' }])
+  },
+)
 
 t.test(`variables: the type that is wanted, once, with $\${ for a literal \${`, async t => {
   const text = `listen:\n  port: \${PORT}\nallow_anonymous_clients: \${YES}\ndatabase: "\${DIR}/$\${PORT}.db"\n`
@@ -204,7 +218,7 @@ t.test(`variables: the type that is wanted, once, with $\${ for a literal \${`, 
 
 t.test('an undefined variable is told at its own column, each of them', async t => {
   const problems = await problemsOf(load(`database: /srv/\${ONE}/x/\${TWO}.db\n${LOCAL}`))
-  t.match(problems, [
+  matchEach(t, problems, [
     { line: 1, column: 16, message: 'the environment variable ONE is not set' },
     { line: 1, column: 25, message: 'the environment variable TWO is not set' },
   ])
@@ -213,7 +227,9 @@ t.test('an undefined variable is told at its own column, each of them', async t 
 t.test('the type of a backend may come from a variable', async t => {
   const text = `backends:\n  - id: local\n    type: \${TYPE}\n`
   t.match((await load(text, { env: { TYPE: 'local' } })).config.backends, [{ type: 'local' }])
-  t.match(await problemsOf(load(text)), [{ line: 3, message: 'the environment variable TYPE is not set' }])
+  matchEach(t, await problemsOf(load(text)), [
+    { line: 3, message: 'the environment variable TYPE is not set' },
+  ])
 })
 
 t.test('origins tell file, default, environment and secret file apart; show prints them, masked', async t => {
@@ -264,7 +280,7 @@ t.test('the words of a plugin land at the line of its option', async t => {
 
 t.test('a plugin that fails, lies or clashes stops the start with its name and line', async t => {
   const text = 'plugins: [./broken.ts]\nbackends:\n  - id: x\n    type: ./broken.ts\n'
-  t.match(await problemsOf(load(text)), [
+  matchEach(t, await problemsOf(load(text)), [
     { line: 4, message: 'this plugin cannot be loaded: Cannot find module' },
   ])
   const bad = definePlugin({
@@ -276,12 +292,12 @@ t.test('a plugin that fails, lies or clashes stops the start with its name and l
     },
     create: async () => Promise.reject(new Error('never')),
   })
-  t.match(await problemsOf(load(LOCAL, { resolvePlugin: async () => bad })), [
+  matchEach(t, await problemsOf(load(LOCAL, { resolvePlugin: async () => bad })), [
     { message: /option `timeout` is a key/ },
   ])
   const throws = { ...bad, options: Type.Object({}) }
   const problems = await problemsOf(load(LOCAL, { resolvePlugin: async () => throws }))
-  t.match(problems, [{ line: 2, message: 'the check of this plugin failed with TypeError' }])
+  matchEach(t, problems, [{ line: 2, message: 'the check of this plugin failed with TypeError' }])
 })
 
 t.test('only listed plugins are loaded', async t => {
@@ -296,6 +312,24 @@ t.test('only listed plugins are loaded', async t => {
   t.strictSame(asked, [], 'nothing was even looked for')
   t.strictSame(await problemsOf(load(text('[./x.ts, "npm:y"]'), { resolvePlugin })), [])
   t.strictSame(asked, ['./x.ts', 'npm:y'])
+})
+
+t.test('the path of a secret may hold a variable; one that is not set is told once', async t => {
+  const text = directory(`    bind: { dn: x, password_file: "\${DIR}/pw" }\n`)
+  t.strictSame(await problemsOf(load(text, { env: { DIR: 'run' }, files: { 'run/pw': 'x' } })), [])
+  matchEach(t, await problemsOf(load(text)), [{ message: 'the environment variable DIR is not set' }])
+})
+
+t.test('two listeners share a port only on different addresses, or when any port will do', async t => {
+  const clash = async (listen: string, admin: string) => {
+    const text = `allow_anonymous_clients: true\nlisten: ${listen}\nadmin: ${admin}\n${LOCAL}`
+    return (await problemsOf(load(text))).some(({ message }) => message.startsWith('both listeners'))
+  }
+  t.ok(await clash('{ port: 8000 }', '{ port: 8000 }'))
+  t.ok(await clash('{ port: 8000, host: 0.0.0.0 }', '{ port: 8000 }'))
+  t.ok(await clash('{ port: 8000 }', '{ port: 8000, host: "::" }'))
+  t.notOk(await clash('{ port: 8000, host: 127.0.0.2 }', '{ port: 8000 }'))
+  t.notOk(await clash('{ port: 0 }', '{ port: 0 }'))
 })
 
 t.test('a fault in a union is told for the branch that was meant', async t => {
@@ -341,13 +375,15 @@ t.test('what a schema leaves open is passed on but not shown, as it may hold a s
   t.strictSame(loaded.config.backends[0]?.options, { more: { token: 'hunter2' }, pair: ['a', 1] })
   t.match(loaded.effective, { backends: [{ more: { token: '[secret]' }, pair: ['a', 1] }] })
   const wrong = await problemsOf(load(text.replace('1]', 'b]'), { resolvePlugin: async () => plugin }))
-  t.match(wrong, [{ line: 2, message: /^expected a text or a whole number, found a text/ }])
+  matchEach(t, wrong, [{ line: 2, message: /^expected a text or a whole number, found a text/ }])
 })
 
 t.test('what stands behind an alias is told once, where it stands', async t => {
   const text =
     'clients:\n  - { id: a, cidr: 192.0.2.1, rate_limit: &r { max: 0, per: 1s } }\n  - { id: b, cidr: 192.0.2.2, rate_limit: *r }\n'
-  t.match(await problemsOf(load(text + LOCAL)), [{ line: 2, message: 'expected a whole number, at least 1' }])
+  matchEach(t, await problemsOf(load(text + LOCAL)), [
+    { line: 2, message: 'expected a whole number, at least 1' },
+  ])
 })
 
 t.test('an excerpt survives tabs, long lines, control characters and Windows line ends', async t => {
