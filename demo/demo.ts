@@ -88,11 +88,11 @@ async function login(gatehouse: Daemon, username: string, password: string, what
 
 function summarise({ status, headers, body }: Answer): string {
   if (status === 200) {
-    const { id, groups } = body['user'] as { id: string; groups: string[] }
+    const { id, groups } = body.user as { id: string; groups: string[] }
     return `${id}  groups: ${groups.join(', ') || 'none'}`
   }
   const retryAfter = headers.get('retry-after')
-  return `${body['code']}${retryAfter === null ? '' : `, Retry-After: ${retryAfter}`}`
+  return `${body.code}${retryAfter === null ? '' : `, Retry-After: ${retryAfter}`}`
 }
 
 function colourOf(status: number): Style {

@@ -40,6 +40,8 @@ export interface App {
 
 /** From the deadline of an attempt to the last resort that answers its request anyway, in milliseconds. */
 const ANSWER_MARGIN_MS = 5_000
+/** What attempts in flight get at the end, in milliseconds: the daemon is gone within ten seconds. */
+const LONGEST_DRAIN_MS = 9_000
 
 /**
  * Starts the daemon. A directory or a database that is out does not keep it from starting: it answers 503 for them.
@@ -81,7 +83,10 @@ export async function startApp(config: Config, log: Log): Promise<App> {
     trustedProxies: config.trustedProxies,
     ...(config.listen.tls !== undefined && { tls: readTls(config.listen.tls) }),
     clock: systemClock,
-    limits: { answerMs: config.deadlineMs + ANSWER_MARGIN_MS, drainMs: config.deadlineMs },
+    limits: {
+      answerMs: config.deadlineMs + ANSWER_MARGIN_MS,
+      drainMs: Math.min(config.deadlineMs, LONGEST_DRAIN_MS),
+    },
     log,
   })
   const adminServer = createAdminServer({
@@ -201,13 +206,14 @@ function refuseStrayAliases(links: readonly Link[]): void {
 }
 
 function createClient(settings: ClientConfig): Client {
-  const { id, identity, may, backends, requiredGroups, rateLimit } = settings
+  const { id, identity, may, backends, requiredGroups, attributes, rateLimit } = settings
   return {
     id,
     credential: credentialOf(identity),
     may: new Set(may),
     requiredGroups,
     ...(backends !== undefined && { backends: new Set(backends) }),
+    ...(attributes !== undefined && { attributes: new Set(attributes) }),
     ...(rateLimit !== undefined && { rateLimit }),
   }
 }

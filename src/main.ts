@@ -7,6 +7,11 @@ import { loadConfig } from './config/load.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
+// Whoever reads us may have seen enough: `gatehouse config show | head`.
+process.stdout.on('error', error => {
+  if (!('code' in error && error.code === 'EPIPE')) throw error
+})
+
 await runProgram(
   process.argv.slice(2),
   {

@@ -45,6 +45,13 @@ export interface OptionProblem {
   readonly severity: 'error' | 'warning'
 }
 
+/** An enabled backend as its neighbours may know it. */
+export interface ChainPlace {
+  readonly id: string
+  readonly type: string
+  readonly deny: boolean
+}
+
 export interface BackendPlugin<S extends TSchema = TSchema> {
   /** The word after `type:` in the YAML. */
   readonly type: string
@@ -54,8 +61,13 @@ export interface BackendPlugin<S extends TSchema = TSchema> {
   /**
    * Rules that the schema cannot say, over all enabled backends of this type at once. Offline: it opens no connection
    * and reads no file.
+   *
+   * @param chain every enabled backend, of any type, in order
    */
-  check?(backends: readonly { readonly id: string; readonly options: Static<S> }[]): readonly OptionProblem[]
+  check?(
+    backends: readonly { readonly id: string; readonly options: Static<S> }[],
+    chain: readonly ChainPlace[],
+  ): readonly OptionProblem[]
   /**
    * Makes the backend. It must come up while its server is down; a throw here means the configuration cannot work
    * and stops the start.

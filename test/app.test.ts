@@ -55,13 +55,20 @@ t.test('an alias backend without the one it stands for is refused at the start',
     'backends: [{ id: email, type: email }, { id: local, type: local, enabled: false }]',
     'backends: [{ id: email, type: email, users: email }, { id: local, type: local }]',
   ]) {
-    const config = await configure(t.testdir(), yaml)
     await t.rejects(
-      startApp(config, log),
-      { message: /it issues the ids of "\w+", and no enabled backend has that id/ },
+      configure(t.testdir(), yaml),
+      {
+        problems: [{ line: 5, message: /^no enabled backend of type `local` has the id/, severity: 'error' }],
+      },
       yaml,
     )
   }
+  const both = await configure(
+    t.testdir(),
+    'backends: [{ id: email, type: email }, { id: local, type: local }]',
+  )
+  const alone = { ...both, backends: both.backends.slice(0, 1) }
+  await t.rejects(startApp(alone, log), { message: /issues the ids of "local", and no enabled backend has/ })
   const config = await configure(
     t.testdir(),
     'backends: [{ id: mail, type: email, users: people }, { id: people, type: local }]',

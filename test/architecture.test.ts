@@ -16,14 +16,19 @@ interface Import {
 
 const imports: Import[] = files.flatMap(from => {
   const source = readFileSync(join(root, from), 'utf8')
-  const statements = source.matchAll(/^(import|export)( type)?\b[^'"`;]*?\bfrom '([^']+)'|^import '([^']+)'/gm)
+  const statements = source.matchAll(
+    /^(import|export)( type)?\b[^'"`;]*?\bfrom '([^']+)'|^import '([^']+)'/gm,
+  )
   return [...statements].map(([, , type, named, bare]) => {
     const specifier = named ?? bare ?? ''
     const to = specifier.startsWith('.')
       ? normalize(join(dirname(from), specifier))
       : specifier.startsWith('node:')
         ? 'node:'
-        : specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
+        : specifier
+            .split('/')
+            .slice(0, specifier.startsWith('@') ? 2 : 1)
+            .join('/')
     return { from, to, typeOnly: type !== undefined }
   })
 })
@@ -107,8 +112,12 @@ t.test('the README and the docs point at files that exist', async t => {
   let seen = 0
   for (const page of pages) {
     const text = readFileSync(join(root, page), 'utf8')
-    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, to = '']) => join(dirname(page), to))
-    const paths = [...text.matchAll(/`((?:src|test|docs|config|fixtures|examples|demo|scripts)\/[\w./-]+)`/g)].map(([, to = '']) => to)
+    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, to = '']) =>
+      join(dirname(page), to),
+    )
+    const paths = [
+      ...text.matchAll(/`((?:src|test|docs|config|fixtures|examples|demo|scripts)\/[\w./-]+)`/g),
+    ].map(([, to = '']) => to)
     for (const path of [...links, ...paths]) {
       seen++
       t.ok(existsSync(join(root, path)), `${page}: ${path}`)

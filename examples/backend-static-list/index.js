@@ -13,7 +13,8 @@ export const plugin = {
     properties: {
       people: {
         type: 'object',
-        description: 'Name → SHA-256 of the password, in hexadecimal. For door codes, not for people who matter.',
+        description:
+          'Name → SHA-256 of the password, in hexadecimal. For door codes, not for people who matter.',
         additionalProperties: { type: 'string', pattern: '^[0-9a-f]{64}$' },
       },
     },

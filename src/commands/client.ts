@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { Command, Option } from 'commander'
-import { configFile } from '../config/config-file.ts'
 import type { ClientConfig } from '../config/config.ts'
+import { configFile } from '../config/config-file.ts'
 import type { CommandContext } from './context.ts'
 
 const PERMISSIONS = ['assert_client_ip', 'reveal_account_state'] as const
@@ -14,9 +14,14 @@ export function clientCommand(context: CommandContext): Command {
     .command('add')
     .argument('<id>', 'name of the app, such as wiki')
     .description('make an API key: prints it once, and the YAML to paste under clients:')
-    .addOption(new Option('--may <permission...>', 'what the app may do').choices([...PERMISSIONS]).default([]))
+    .addOption(
+      new Option('--may <permission...>', 'what the app may do').choices([...PERMISSIONS]).default([]),
+    )
     .option('--json', 'for machines')
-    .addHelpText('after', '\nExample:\n  gatehouse client add wiki --may assert_client_ip reveal_account_state')
+    .addHelpText(
+      'after',
+      '\nExample:\n  gatehouse client add wiki --may assert_client_ip reveal_account_state',
+    )
     .action((id: string, { may, json }: { may: string[]; json?: boolean }) => {
       if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(id)) {
         context.stderr.write(`"${id}" is no client id: lower-case letters, digits, - and _, at most 64\n`)

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { type App, startApp } from '../app.ts'
 import type { Log } from '../authentication/log.ts'
-import { configFile } from '../config/config-file.ts'
 import type { LoadedConfig } from '../config/config.ts'
+import { configFile } from '../config/config-file.ts'
 import { createLog } from '../observe/log.ts'
 import type { CommandContext } from './context.ts'
 
@@ -18,7 +18,8 @@ export function serveCommand(context: CommandContext): Command {
     .action(async ({ config: file }: { config?: string }) => {
       const stop = waitForSignal()
       const loaded = await context.loadConfig(configFile(file, context.env))
-      const { log, flush } = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
+      const output = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
+      const { log } = output
       try {
         const app = await startApp(loaded.config, log)
         announce(app, loaded, log)
@@ -28,21 +29,21 @@ export function serveCommand(context: CommandContext): Command {
         await app.stop()
         log.info({ event: 'sys_shutdown' }, 'stopped')
       } finally {
-        flush()
+        output.flush()
       }
     })
 }
 
 /** Resolves at the first signal; from then on the process ends at the second one, or when its time is up. */
 function waitForSignal(): Promise<NodeJS.Signals> {
-  return new Promise(resolve => {
-    const first = (signal: NodeJS.Signals) => {
-      resolve(signal)
-      process.on('SIGTERM', () => process.exit(1)).on('SIGINT', () => process.exit(1))
-      setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
-    }
-    process.once('SIGTERM', first).once('SIGINT', first)
-  })
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  const first = (signal: NodeJS.Signals) => {
+    process.on('SIGTERM', () => process.exit(1)).on('SIGINT', () => process.exit(1))
+    setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
+    resolve(signal)
+  }
+  process.once('SIGTERM', first).once('SIGINT', first)
+  return promise
 }
 
 function announce(app: App, { config, file, warnings }: LoadedConfig, log: Log): void {

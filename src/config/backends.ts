@@ -1,5 +1,5 @@
 /** The part of the file that belongs to plugins: which one answers for a backend, its options, its own checks. */
-import type { BackendPlugin } from '../plugin.ts'
+import type { BackendPlugin, ChainPlace } from '../plugin.ts'
 import type { JsonValue } from './config.ts'
 import { convert } from './convert.ts'
 import { diagnose } from './diagnose.ts'
@@ -125,6 +125,7 @@ async function resolve(
 /** Lets each plugin look at its backends, all of one type at once, and puts its words at their places. */
 export function checkWithPlugins(
   backends: readonly (ReadBackend & { readonly id: string })[],
+  chain: readonly ChainPlace[],
   { reader, report }: Pick<Surroundings, 'reader' | 'report'>,
 ): void {
   for (const [plugin, ofType] of Map.groupBy(backends, backend => backend.plugin)) {
@@ -132,7 +133,7 @@ export function checkWithPlugins(
       spanOf(reader.places, `/backends/${ofType[backend]?.index ?? ''}${pointer}`)
     try {
       const configured = ofType.map(({ id, given }) => ({ id, options: convert(plugin.options, given) }))
-      for (const { backend, pointer, message, hint, severity } of plugin.check?.(configured) ?? []) {
+      for (const { backend, pointer, message, hint, severity } of plugin.check?.(configured, chain) ?? []) {
         report[severity](at(backend, pointer), message, hint)
       }
     } catch (error) {

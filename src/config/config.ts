@@ -49,6 +49,8 @@ export interface ClientConfig {
   readonly backends?: readonly string[]
   /** Groups of which a user must be in at least one; empty means no demand. */
   readonly requiredGroups: readonly string[]
+  /** Names of the attributes it is told; undefined means all. */
+  readonly attributes?: readonly string[]
   readonly rateLimit?: { readonly max: number; readonly perMs: number }
 }
 

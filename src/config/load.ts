@@ -74,7 +74,9 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     const common = values.backends[backend.index]
     return common?.enabled && sound(`/backends/${backend.index}`) ? [{ ...backend, id: common.id }] : []
   })
-  checkWithPlugins(checkable, { reader, report })
+  // A neighbour with a fault of its own is still a neighbour.
+  const chain = isList(values.backends) ? values.backends.filter(common => common?.enabled) : []
+  checkWithPlugins(checkable, chain, { reader, report })
 
   const problems = inFileOrder(report.all, source, offset => excerpt(source, offset, reader.words))
   if (problems.some(({ severity }) => severity === 'error')) throw new ConfigProblems(problems)

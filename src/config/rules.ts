@@ -165,8 +165,14 @@ function whyNobody(all: number, enabled: number): string {
   return all > 0 ? 'no backend is enabled' : 'there is no backend'
 }
 
+/** In milliseconds. Below the minute that the lockout holds a place for an attempt that never ends. */
+const LONGEST_DEADLINE_MS = 30_000
+
 function checkTimeouts({ values, places, report, sound }: Ground): void {
   if (!sound('/deadline')) return
+  if (values.deadline > LONGEST_DEADLINE_MS) {
+    report.error(spanOf(places, '/deadline'), 'expected at most `30s`', 'nobody waits that long for a login')
+  }
   for (const [index, backend] of values.backends.entries()) {
     const pointer = `/backends/${index}/timeout`
     if (!places.has(pointer) || !sound(pointer) || backend.timeout <= values.deadline) continue

@@ -84,6 +84,12 @@ const Client = Type.Object({
       description: 'Ids of the backends that answer for this app. Absent: all of them.',
     }),
   ),
+  attributes: Type.Optional(
+    Type.Array(Type.String({ minLength: 1 }), {
+      uniqueItems: true,
+      description: 'Names of the attributes that this app is told. Absent: all that the backend gives.',
+    }),
+  ),
   required_groups: Type.Array(Type.String({ minLength: 1 }), {
     uniqueItems: true,
     default: [],
@@ -177,7 +183,7 @@ const ConfigSchema = Type.Object({
     default: 'data/gatehouse.db',
     description: 'SQLite file for local users. Made at the first start.',
   }),
-  deadline: DurationOption('How long a whole attempt may take, all backends together.', '8s'),
+  deadline: DurationOption('How long a whole attempt may take, all backends together; at most `30s`.', '8s'),
   trusted_proxies: Type.Array(Type.String({ minLength: 1 }), {
     default: [],
     description: 'Networks of the proxies whose `X-Forwarded-For` is believed, such as `192.0.2.0/24`.',

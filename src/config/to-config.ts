@@ -53,6 +53,7 @@ function toClient(client: ConfigValues['clients'][number]): ClientConfig {
     may: client.may,
     ...(client.backends && { backends: client.backends }),
     requiredGroups: client.required_groups,
+    ...(client.attributes && { attributes: client.attributes }),
     ...(client.rate_limit && { rateLimit: { max: client.rate_limit.max, perMs: client.rate_limit.per } }),
   }
 }

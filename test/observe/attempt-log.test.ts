@@ -45,18 +45,14 @@ t.test(
   async t => {
     const unknown = write({ verdict: 'rejected', username: 'my secret password' })
     t.notMatch(JSON.stringify(unknown), 'my secret password')
-    t.match(unknown?.fields['user_hash'], /^[0-9a-f]{16}$/)
+    t.match(unknown?.fields.user_hash, /^[0-9a-f]{16}$/)
     const again = write({ verdict: 'locked_out', username: 'my secret password' })
-    t.equal(again?.fields['user_hash'], unknown?.fields['user_hash'], 'the same name can be followed')
+    t.equal(again?.fields.user_hash, unknown?.fields.user_hash, 'the same name can be followed')
     const elsewhere = write(
       { verdict: 'rejected', username: 'my secret password' },
       new Uint8Array(32).fill(1),
     )
-    t.not(
-      elsewhere?.fields['user_hash'],
-      unknown?.fields['user_hash'],
-      'another installation says something else',
-    )
+    t.not(elsewhere?.fields.user_hash, unknown?.fields.user_hash, 'another installation says something else')
     const known = write({ verdict: 'rejected', subject: 'corp:1' })
     t.match(known?.fields, { user: 'alice', subject: 'corp:1' })
   },

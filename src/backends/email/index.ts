@@ -20,6 +20,21 @@ export const emailPlugin = definePlugin({
     { description: 'The local users, by e-mail address.' },
   ),
 
+  check: (backends, chain) =>
+    backends.flatMap(({ options: { users = 'local' } }, backend) =>
+      chain.some(({ id, type, deny }) => id === users && type === 'local' && !deny)
+        ? []
+        : [
+            {
+              backend,
+              pointer: '/users',
+              message: `no enabled backend of type \`local\` has the id \`${users}\``,
+              hint: 'this one finds its users, so add it: `- { id: local, type: local }`',
+              severity: 'error' as const,
+            },
+          ],
+    ),
+
   async create({ users = 'local' }, { id, localUsers }) {
     return {
       id,
