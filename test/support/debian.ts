@@ -30,6 +30,8 @@ export interface DebianRequest {
   readonly program: string
   /** Arguments with which it exits 0 at once: proof that it finds all its libraries. */
   readonly probe: readonly string[]
+  /** What the program needs in its environment when it lies under that folder. */
+  readonly environment?: (root: string) => Readonly<Record<string, string>>
   /** Gets a line whenever something is fetched; standard error by default. */
   readonly say?: (line: string) => void
   /** Where to unpack; by default `gatehouse/debian` in the user's cache folder. */
@@ -44,8 +46,8 @@ export interface DebianRequest {
 export async function provideDebianProgram(request: DebianRequest): Promise<DebianProgram> {
   const onSystem: DebianProgram = { path: request.program, root: '', env: {} }
   if (await works(onSystem, request.probe)) return onSystem
-  const folder = request.folder ?? join(cacheHome(), 'gatehouse', 'debian')
-  const unpacked = await privateProgram(join(folder, request.name), request.program)
+  const folder = request.folder ?? join(cacheFolder(), 'debian')
+  const unpacked = await privateProgram(join(folder, request.name), request)
   if (await works(unpacked, request.probe)) return unpacked
 
   try {
@@ -66,20 +68,21 @@ async function fetchOnce(request: DebianRequest, folder: string): Promise<Debian
   const root = join(folder, request.name)
   const lock = await holdLock(`${root}.lock`)
   try {
-    const arrived = await privateProgram(root, request.program)
+    const arrived = await privateProgram(root, request)
     if (await works(arrived, request.probe)) return arrived
     await fetchPackage(request, folder, root)
-    return await privateProgram(root, request.program)
+    return await privateProgram(root, request)
   } finally {
     await releaseLock(lock)
   }
 }
 
-function cacheHome(): string {
-  return process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
+/** Where what was fetched is kept for all checkouts. */
+export function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gatehouse')
 }
 
-async function privateProgram(root: string, program: string): Promise<DebianProgram> {
+async function privateProgram(root: string, request: DebianRequest): Promise<DebianProgram> {
   const libraries = ['usr/lib', 'lib'].map(folder => join(root, folder))
   const multiarch = await Promise.all(
     libraries.map(async folder => {
@@ -87,7 +90,8 @@ async function privateProgram(root: string, program: string): Promise<DebianProg
       return names.filter(name => name.endsWith('-linux-gnu')).map(name => join(folder, name))
     }),
   )
-  return { path: join(root, program), root, env: { LD_LIBRARY_PATH: multiarch.flat().join(':') } }
+  const env = { LD_LIBRARY_PATH: multiarch.flat().join(':'), ...request.environment?.(root) }
+  return { path: join(root, request.program), root, env }
 }
 
 async function works(program: DebianProgram, probe: readonly string[]): Promise<boolean> {
@@ -108,7 +112,7 @@ async function fetchPackage(request: DebianRequest, folder: string, root: string
     const packages = await download(request.name, work)
     const tree = join(work, 'tree')
     for (const file of packages) await run('dpkg-deb', ['-x', join(work, file), tree])
-    const unpacked = await privateProgram(tree, request.program)
+    const unpacked = await privateProgram(tree, request)
     if (!(await works(unpacked, request.probe)))
       throw new Error(`${request.program} does not run once unpacked`)
     await rm(root, { recursive: true, force: true })
