@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { gzipSync } from 'node:zlib'
+import { assert, asyncProperty, nat, oneof, string, tuple, uint8Array } from 'fast-check'
 import t from 'tap'
 import type { AccountState } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
@@ -257,6 +258,25 @@ t.test('a body that is not as the contract says is refused and reaches nobody', 
     t.match(problem.errors[0], { pointer, ...(detail && { detail }) }, label)
   }
   t.strictSame(server.attempts, [])
+})
+
+t.test('no bytes make a body our mistake, and what gets through is what JSON.parse reads (F34)', async t => {
+  const server = createFakeCoreServer(t)
+  const plain = Buffer.from(JSON.stringify({ username: 'alice', password: 'x', client: {} }))
+  const spliced = tuple(nat(plain.length), nat(4), uint8Array({ maxLength: 6 })).map(([at, drop, bytes]) =>
+    Buffer.concat([plain.subarray(0, at), bytes, plain.subarray(at + drop)]),
+  )
+  await assert(
+    asyncProperty(oneof(spliced, uint8Array().map(Buffer.from), string().map(Buffer.from)), async body => {
+      server.attempts.length = 0
+      const { statusCode } = await server.login(body)
+      const [attempt] = server.attempts
+      if (attempt === undefined) return statusCode === 400
+      const { username, password } = JSON.parse(body.toString())
+      return statusCode === 401 && attempt.username === username && attempt.password.reveal() === password
+    }),
+    { numRuns: 300 },
+  )
 })
 
 t.test('a body over 16 KiB is 413, and one of 16 KiB is read', async t => {
