@@ -57,7 +57,7 @@ t.test('an alias backend without the one it stands for is refused at the start',
   ]) {
     await t.rejects(
       configure(t.testdir(), yaml),
-      { message: /:5:12: error: no enabled backend of type `local` has the id/ },
+      { message: /:5:\d+: error: no enabled backend of type `local` has the id/ },
       yaml,
     )
   }
