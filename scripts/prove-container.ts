@@ -114,7 +114,8 @@ async function prove(): Promise<void> {
   const container = await runContainer(options)
   const healthy = await becomesHealthy(container, image.healthcheck)
   check('the daemon starts, and its health check passes', healthy, container.output())
-  if (healthy) await proveRunning(container, key, password)
+  if (!healthy) return
+  await proveRunning(container, key, password)
 
   const began = performance.now()
   const ended = await container.signal('SIGTERM')

@@ -7,6 +7,10 @@ import { promisify } from 'node:util'
 import type { Image } from './build.ts'
 
 const run = promisify(execFile)
+/** As in compose.yaml. */
+const graceMs = 15_000
+/** No container of the proof lives longer, whatever happens. */
+const lifeMs = 120_000
 
 /** What compose.yaml asks for, as far as it can be had without an engine. */
 export interface ContainerOptions {
@@ -31,11 +35,12 @@ export interface Container {
   exec(command: readonly string[], user?: 'container' | 'root'): Promise<Ended>
   /** Runs this script by the Node of this process, with only the container's network. */
   fetchFromInside(script: string): Promise<string>
-  /** Sends the signal to process 1, and waits for the end. */
+  /** Sends the signal to process 1, and waits for the end; after 15 s it is killed. */
   signal(name: NodeJS.Signals): Promise<Ended>
 }
 
 export interface Ended {
+  /** Null if a signal ended it. */
   readonly code: number | null
   readonly output: string
 }
@@ -71,7 +76,9 @@ export async function runContainer(options: ContainerOptions): Promise<Container
     async signal(name) {
       const closed = once(child, 'close')
       process.kill(pid, name)
+      const patience = setTimeout(() => child.kill('SIGKILL'), graceMs)
       const [code] = await closed
+      clearTimeout(patience)
       return { code, output: output() }
     },
   }
@@ -83,7 +90,11 @@ async function ended(running: Promise<{ stdout: string; stderr: string }>): Prom
     return { code: 0, output: stdout + stderr }
   } catch (error) {
     if (!(error instanceof Error) || !('stdout' in error && 'stderr' in error && 'code' in error)) throw error
-    return { code: Number(error.code), output: `${error.stdout}${error.stderr}` }
+    // Without a number a signal ended it, as when process 1 of its namespace has gone.
+    return {
+      code: typeof error.code === 'number' ? error.code : null,
+      output: `${error.stdout}${error.stderr}`,
+    }
   }
 }
 
@@ -131,7 +142,8 @@ async function start(options: ContainerOptions): Promise<{ child: ChildProcess; 
     ...command,
   ]
   const namespaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--fork', '--kill-child=KILL']
-  const child = spawn('unshare', [...namespaces, 'sh', '-c', script, 'container', root, ...inside])
+  const argv = [...namespaces, 'sh', '-c', script, 'container', root, ...inside]
+  const child = spawn('unshare', argv, { timeout: lifeMs, killSignal: 'SIGKILL' })
   const chunks: string[] = []
   child.stdout.on('data', chunk => chunks.push(String(chunk)))
   child.stderr.on('data', chunk => chunks.push(String(chunk)))
