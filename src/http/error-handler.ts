@@ -6,8 +6,8 @@ import { RequestFault } from './request-fault.ts'
 /** Makes the one place where what was thrown becomes a reply. What is not known here is our own mistake. */
 export function createErrorHandler(sendProblem: SendProblem) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    // The request broke off, so nobody is there to be answered; if it was for its framing, that has been said.
-    if (request.raw.errored !== null) return reply.hijack()
+    // The body broke off, so nobody is there to be answered; if it was for its framing, that has been said.
+    if (request.raw.errored !== null && !request.raw.complete) return reply.hijack()
     if (error instanceof RequestFault) {
       return sendProblem(request, reply, 'invalid_request', { errors: error.faults })
     }

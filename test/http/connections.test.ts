@@ -252,6 +252,26 @@ t.test('a caller that hangs up cancels nothing', async t => {
   t.strictSame(server.log.at('error'), [])
 })
 
+t.test('a mistake of ours is logged even when its caller has hung up', async t => {
+  const server = createFakeCoreServer(t)
+  const port = await server.listen()
+  const gate = createGate()
+  server.answer = async () => {
+    await gate.answer()
+    throw new Error('boom')
+  }
+  const accepted = once(server.app.server, 'connection')
+  const caller = openRaw(t, port, loginBytes())
+  await gate.asked
+  const [socket] = await accepted
+  caller.socket.resetAndDestroy()
+  await new Promise(resolve => socket.once('close', resolve))
+  gate.open()
+  const deadline = performance.now() + 2000
+  while (server.log.at('error').length === 0 && performance.now() < deadline) await new Promise(setImmediate)
+  t.match(server.log.text(), /boom/)
+})
+
 t.test('a body that breaks off reaches nobody and is nobody’s error', async t => {
   const server = createFakeCoreServer(t)
   const port = await server.listen()
