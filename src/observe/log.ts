@@ -23,12 +23,19 @@ export function createLog(
     const stream = pretty({
       colorize: terminal.color,
       translateTime: 'SYS:HH:MM:ss.l',
+      singleLine: true,
+      // What it would print as it is: a value must not start a line of its own (security.md S78).
+      customPrettifiers: { name: quote, hostname: quote, pid: quote, caller: quote },
       destination: destination({ dest: 1, sync: true }),
     })
     return { log: createPino(level, stream), flush: () => {} }
   }
   const stream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
   return { log: createPino(level, stream), flush: () => stream.flushSync() }
+}
+
+function quote(value: string | object): string {
+  return JSON.stringify(value)
 }
 
 function createPino(level: LogSettings['level'], stream: DestinationStream): Log {

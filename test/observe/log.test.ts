@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+/** The log writes to standard output, so each one runs in a process of its own. */
+async function run(settings: object, terminal: object, statements: string): Promise<string> {
+  const room = (name: string) => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href)
+  const script = `
+    import { Secret } from ${room('authentication/secret.ts')}
+    import { createLog } from ${room('observe/log.ts')}
+    const { log, flush } = createLog(${JSON.stringify(settings)}, ${JSON.stringify(terminal)})
+    ${statements}
+    flush()`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+  return stdout
+}
+
+const TERMINAL = { isTty: true, color: false }
+const PIPE = { isTty: false, color: false }
+
+t.test('auto is a JSON object a line for a pipe, and words for people on a terminal', async t => {
+  const hello = `log.child({ backend: 'corp' }).info({ event: 'x' }, 'hello')`
+  const json = await run({ level: 'info', format: 'auto' }, PIPE, hello)
+  t.match(JSON.parse(json), { level: 'info', backend: 'corp', event: 'x', msg: 'hello' })
+  t.match(JSON.parse(json).time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/, 'UTC (security.md S75)')
+  const words = await run({ level: 'info', format: 'auto' }, TERMINAL, hello)
+  t.match(words, /INFO: hello \{"backend":"corp","event":"x"\}\n$/)
+  t.match(await run({ level: 'info', format: 'json' }, TERMINAL, hello), /^\{/, 'unless told otherwise')
+  t.match(await run({ level: 'info', format: 'pretty' }, PIPE, hello), /INFO: hello/)
+  const colours = await run({ level: 'info', format: 'auto' }, { isTty: true, color: true }, hello)
+  t.ok(colours.includes('\u001b['))
+  t.notOk(words.includes('\u001b['))
+})
+
+t.test('less important lines than the level stay away', async t => {
+  const all = `log.debug({}, 'd'); log.info({}, 'i'); log.warn({}, 'w'); log.error({}, 'e'); log.fatal({}, 'f')`
+  const said = await run({ level: 'warn', format: 'json' }, PIPE, all)
+  t.strictSame(
+    said
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line).msg),
+    ['w', 'e', 'f'],
+  )
+})
+
+t.test('a secret cannot be printed, and no value starts a line of its own', async t => {
+  const nasty = `log.error({ password: new Secret('canary'), deep: [{ it: new Secret('canary') }],
+    name: 'a\\n{"level":"info"}\\u001b[31m', err: new Error('no \\n luck') }, 'said')`
+  for (const format of ['json', 'pretty']) {
+    const said = await run({ level: 'info', format }, PIPE, nasty)
+    t.notMatch(said, 'canary', format)
+    t.match(said, /\[secret\]/, format)
+    t.notOk(said.includes('\u001b'), format)
+    t.notOk(said.includes('\n{"level":"info"}'), format)
+  }
+})
