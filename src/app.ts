@@ -149,10 +149,14 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
 function usersOutOfOrder(cause: string): LocalUsers {
   const answer = async () =>
     ({ outcome: 'unavailable', cause, phase: 'lookup', credentialSent: false }) as const
-  const fail = () => {
-    throw new UnavailableError(cause, 'lookup')
+  return {
+    authenticateByUsername: answer,
+    authenticateByEmail: answer,
+    getUser() {
+      throw new UnavailableError(cause, 'lookup')
+    },
+    probe: () => ({ ok: false, reason: cause }),
   }
-  return { authenticateByUsername: answer, authenticateByEmail: answer, getUser: fail, probe: fail }
 }
 
 async function createBackend(settings: BackendConfig, localUsers: LocalUsers, log: Log): Promise<Backend> {

@@ -1,10 +1,10 @@
-import type { Attempt } from './backend.ts'
+import type { Attempt, BackendHealth } from './backend.ts'
 import type { Outcome, User } from './outcome.ts'
 
 /**
  * What the `local` and `email` backends are given of the user store. Both are look-ups over the same people, so that
  * a name and an address share one account, one hash and one lockout (chain.md, Identity).
- * Every method throws `UnavailableError` when the database gives no answer.
+ * When the database gives no answer, the outcome and the health say so and `getUser` throws `UnavailableError`.
  */
 export interface LocalUsers {
   /** Checks the attempt against the user with this normalised name: exactly one password hash, whoever is found. */
@@ -14,5 +14,5 @@ export interface LocalUsers {
   /** The user with this UUID, disabled ones with their state. */
   getUser(id: string): User | undefined
   /** Asks the database something cheap. */
-  probe(): void
+  probe(): BackendHealth
 }

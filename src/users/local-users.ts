@@ -24,7 +24,7 @@
  * The requests are told apart by their `Secret`, an object of their own. What is shared is bound to the stored hash
  * and used once, so that it can only ever be the answer to the same question.
  */
-import type { Attempt } from '../authentication/backend.ts'
+import type { Attempt, BackendHealth } from '../authentication/backend.ts'
 import type { LocalUsers } from '../authentication/local-users.ts'
 import type { Log } from '../authentication/log.ts'
 import { type Outcome, UnavailableError, type User } from '../authentication/outcome.ts'
@@ -122,11 +122,21 @@ export function createLocalUsers({ store, passwords, log }: LocalUsersParts): Lo
     return user && toUser(user)
   }
 
+  function probe(): BackendHealth {
+    try {
+      store.probe()
+      return { ok: true }
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      return { ok: false, reason: error.message }
+    }
+  }
+
   return {
     authenticateByUsername: (username, attempt) => authenticate('isUsername', username, attempt),
     authenticateByEmail: (email, attempt) => authenticate('isEmail', email, attempt),
     getUser,
-    probe: store.probe,
+    probe,
   }
 }
 

@@ -1,4 +1,4 @@
-import { definePlugin, Type, UnavailableError } from '../../plugin.ts'
+import { definePlugin, Type } from '../../plugin.ts'
 
 /**
  * The daemon's own users, by e-mail address: another way to find the same people. It issues the ids of the `local`
@@ -41,15 +41,7 @@ export const emailPlugin = definePlugin({
       issuer: users,
       authenticate: attempt => localUsers.authenticateByEmail(attempt.username.typed, attempt),
       getUser: async () => undefined,
-      async probe() {
-        try {
-          localUsers.probe()
-          return { ok: true }
-        } catch (error) {
-          if (!(error instanceof UnavailableError)) throw error
-          return { ok: false, reason: error.message }
-        }
-      },
+      probe: async () => localUsers.probe(),
       // The user store is the daemon's and outlives any one chain.
       async close() {},
     }

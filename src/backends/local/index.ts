@@ -1,4 +1,4 @@
-import { definePlugin, Type, UnavailableError } from '../../plugin.ts'
+import { definePlugin, Type } from '../../plugin.ts'
 
 /** The daemon's own users, by username. Whom a name finds and what it costs is decided in users/local-users.ts. */
 export const localPlugin = definePlugin({
@@ -11,15 +11,7 @@ export const localPlugin = definePlugin({
       id,
       authenticate: attempt => localUsers.authenticateByUsername(attempt.username.typed, attempt),
       getUser: async userId => localUsers.getUser(userId),
-      async probe() {
-        try {
-          localUsers.probe()
-          return { ok: true }
-        } catch (error) {
-          if (!(error instanceof UnavailableError)) throw error
-          return { ok: false, reason: error.message }
-        }
-      },
+      probe: async () => localUsers.probe(),
       // The user store is the daemon's and outlives any one chain.
       async close() {},
     }

@@ -14,7 +14,7 @@ export const nobody: LocalUsers = {
   authenticateByUsername: () => Promise.reject(new Error('not for LDAP')),
   authenticateByEmail: () => Promise.reject(new Error('not for LDAP')),
   getUser: () => undefined,
-  probe: () => {},
+  probe: () => ({ ok: true }),
 }
 
 /** Options as the configuration hands them over, defaults filled in. */
