@@ -4,6 +4,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import type { Backend } from './authentication/backend.ts'
+import type { Rules } from './authentication/chain.ts'
 import type { Clock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
@@ -68,6 +69,8 @@ export interface BackendPlugin<S extends TSchema = TSchema> {
     backends: readonly { readonly id: string; readonly options: Static<S> }[],
     chain: readonly ChainPlace[],
   ): readonly OptionProblem[]
+  /** What the chain does after this backend's outcomes where the configuration's `on:` says nothing, as its presets know best. */
+  on?(options: Static<S>): Partial<Rules>
   /**
    * Makes the backend. It must come up while its server is down; a throw here means the configuration cannot work
    * and stops the start.

@@ -5,7 +5,7 @@ import { convert } from './convert.ts'
 import { diagnose } from './diagnose.ts'
 import type { Findings } from './findings.ts'
 import { candidates, type JsonSchema } from './json-schema.ts'
-import { isMapping, own } from './json-value.ts'
+import { isList, isMapping, own } from './json-value.ts'
 import { spanOf } from './places.ts'
 import { BackendCommon } from './schema.ts'
 import { withDefaults } from './schema-values.ts'
@@ -122,6 +122,41 @@ async function resolve(
   }
 }
 
+/**
+ * The common values with each plugin's own defaults for `on`, where the file says nothing.
+ *
+ * @param values of the whole file, with the schema's defaults
+ * @param backends of which the options are sound
+ */
+export function withPluginRules(
+  values: JsonValue,
+  backends: readonly ReadBackend[],
+  { reader, report }: Pick<Surroundings, 'reader' | 'report'>,
+): JsonValue {
+  const list = isMapping(values) ? own(values, 'backends') : undefined
+  if (!isMapping(values) || !isList(list)) return values
+  const merged = [...list]
+  for (const { index, plugin, given } of backends) {
+    const common = merged[index]
+    const on = isMapping(common) ? own(common, 'on') : undefined
+    if (plugin.on === undefined || !isMapping(common) || !isMapping(on)) continue
+    const path = `/backends/${index}`
+    try {
+      const preferred = Object.entries(plugin.on(convert(plugin.options, given)))
+      const unsaid = preferred.filter(([outcome]) => !reader.places.has(`${path}/on/${outcome}`))
+      merged[index] = { ...common, on: { ...on, ...Object.fromEntries(unsaid) } }
+    } catch (error) {
+      reportBug(error, spanOf(reader.places, `${path}/type`), report)
+    }
+  }
+  return { ...values, backends: merged }
+}
+
+function reportBug(error: unknown, span: ReturnType<typeof spanOf>, report: Findings): void {
+  const name = error instanceof Error ? error.name : typeof error
+  report.error(span, `the check of this plugin failed with ${name}`, 'a bug in the plugin')
+}
+
 /** Lets each plugin look at its backends, all of one type at once, and puts its words at their places. */
 export function checkWithPlugins(
   backends: readonly (ReadBackend & { readonly id: string })[],
@@ -137,8 +172,7 @@ export function checkWithPlugins(
         report[severity](at(backend, pointer), message, hint)
       }
     } catch (error) {
-      const name = error instanceof Error ? error.name : typeof error
-      report.error(at(0, '/type'), `the check of this plugin failed with ${name}`, 'a bug in the plugin')
+      reportBug(error, at(0, '/type'), report)
     }
   }
 }

@@ -12,6 +12,7 @@ import {
   type ResolvePlugin,
   readBackend,
   splitBackend,
+  withPluginRules,
 } from './backends.ts'
 import type { JsonValue, LoadedConfig } from './config.ts'
 import { convert } from './convert.ts'
@@ -67,9 +68,14 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const sound = (pointer: string) =>
     !faulty.some(fault => `${fault}/`.startsWith(`${pointer}/`) || pointer.startsWith(`${fault}/`))
 
-  const values = convert(CONFIG_SCHEMA, filled) as ConfigValues
-  applyRules({ values, places: reader.places, report, sound })
   const ready = backends.filter(backend => backend !== undefined)
+  const settled = withPluginRules(
+    filled,
+    ready.filter(({ index }) => sound(`/backends/${index}`)),
+    { reader, report },
+  )
+  const values = convert(CONFIG_SCHEMA, settled) as ConfigValues
+  applyRules({ values, places: reader.places, report, sound })
   const checkable = ready.flatMap(backend => {
     const common = values.backends[backend.index]
     return common?.enabled && sound(`/backends/${backend.index}`) ? [{ ...backend, id: common.id }] : []
@@ -80,7 +86,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
 
   const problems = inFileOrder(report.all, source, offset => excerpt(source, offset, reader.words))
   if (problems.some(({ severity }) => severity === 'error')) throw new ConfigProblems(problems)
-  const effective = effectiveOf(filled, ready)
+  const effective = effectiveOf(settled, ready)
   return {
     file,
     config: toConfig(

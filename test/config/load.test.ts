@@ -13,6 +13,8 @@ import { showConfig } from '../../src/config/show.ts'
 import { definePlugin, Secret, Type } from '../../src/plugin.ts'
 import { resolveStandIn, standInPlugins } from './stand-in-plugins.ts'
 
+const create = () => Promise.reject(new Error('nobody makes a backend here'))
+
 const LOCAL = 'backends:\n  - { id: local, type: local }\n'
 
 interface World {
@@ -54,6 +56,29 @@ function matchEach(t: Test, problems: readonly Problem[], patterns: readonly obj
 function directory(lines: string): string {
   return `backends:\n  - id: corp\n    type: directory\n    urls: [ldaps://dc1]\n    base_dn: dc=corp\n${lines}`
 }
+
+t.test('a plugin knows better defaults for `on`, and the file knows best', async t => {
+  const on = () => ({ wrong_password: 'stop', unavailable: 'stop' }) as const
+  const plugin = definePlugin({ type: 'local', apiVersion: 1, options: Type.Object({}), create, on })
+  const resolvePlugin = async () => plugin
+  const { config, effective, origins } = await load(
+    'backends:\n  - { id: local, type: local, on: { unavailable: continue } }\n',
+    { resolvePlugin },
+  )
+  const expected = { accept: 'stop', unknownUser: 'continue', wrongPassword: 'stop', unavailable: 'continue' }
+  t.match(config.backends, [{ on: expected }])
+  t.match(effective, { backends: [{ on: { wrong_password: 'stop', unavailable: 'continue' } }] })
+  t.match(origins.get('/backends/0/on/wrong_password'), { from: 'default' })
+
+  const broken = definePlugin({
+    ...plugin,
+    on: () => {
+      throw new TypeError('a bug')
+    },
+  })
+  const problems = await problemsOf(load(LOCAL, { resolvePlugin: async () => broken }))
+  matchEach(t, problems, [{ line: 2, message: 'the check of this plugin failed with TypeError' }])
+})
 
 t.test('a file with one backend gets every default, in milliseconds', async t => {
   const { config } = await load(LOCAL)

@@ -4,6 +4,7 @@ import { check } from './check.ts'
 import { createDirectory } from './directory.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'
+import { presets } from './presets.ts'
 import { readSettings } from './settings.ts'
 
 /** People of an LDAP directory or of Active Directory (docs/backends/ldap.md). */
@@ -12,6 +13,7 @@ export const ldapPlugin = definePlugin({
   apiVersion: 1,
   options,
   check,
+  on: ({ preset }) => presets[preset].on,
   async create(options, services) {
     const settings = readSettings(services.id, options)
     const directory = createDirectory(

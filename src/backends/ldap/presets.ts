@@ -14,6 +14,8 @@ export interface Preset {
   readonly groupsAttribute: string
   /** What `readState` looks at. */
   readonly stateAttributes: readonly string[]
+  /** What the chain does after an outcome, unless `on:` says otherwise (chain.md). */
+  readonly on: { readonly wrong_password?: 'stop' }
   /** Why this account may not log in, whatever a bind says (security.md S21). */
   readState(entry: DirectoryEntry, wallMs: number): AccountState | undefined
 }
@@ -26,6 +28,7 @@ const openldap: Preset = {
   emailAttribute: 'mail',
   groupsAttribute: 'memberOf',
   stateAttributes: [],
+  on: {},
   readState: () => undefined,
 }
 
@@ -40,6 +43,8 @@ export const presets = {
     emailAttribute: 'mail',
     groupsAttribute: 'memberOf',
     stateAttributes: ['userAccountControl', 'accountExpires', 'pwdLastSet'],
+    // One typo must not be tried on every backend below, each of which may count it.
+    on: { wrong_password: 'stop' },
     readState: readActiveDirectoryState,
   },
   openldap,
