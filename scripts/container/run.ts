@@ -47,15 +47,13 @@ export interface Ended {
 
 /** Runs the image until it ends by itself. */
 export async function runToEnd(options: ContainerOptions): Promise<Ended> {
-  const { child, output } = await start(options)
-  const [code] = child.exitCode === null ? await once(child, 'close') : [child.exitCode]
-  return { code, output: output() }
+  const { closed, output } = await start(options)
+  return { code: await closed, output: output() }
 }
 
 /** Runs the image in the background. */
 export async function runContainer(options: ContainerOptions): Promise<Container> {
-  const { child, output } = await start(options)
-  const pid = await firstProcess(child)
+  const { pid, closed, output } = await start(options)
   const { uid, gid } = options.image.user
   const environment = Object.entries(options.image.environment).map(([name, value]) => `${name}=${value}`)
 
@@ -74,10 +72,9 @@ export async function runContainer(options: ContainerOptions): Promise<Container
       return (await run('nsenter', ['--target', String(pid), '--net', ...node], { timeout: 30_000 })).stdout
     },
     async signal(name) {
-      const closed = once(child, 'close')
       process.kill(pid, name)
-      const patience = setTimeout(() => child.kill('SIGKILL'), graceMs)
-      const [code] = await closed
+      const patience = setTimeout(() => process.kill(pid, 'SIGKILL'), graceMs)
+      const code = await closed
       clearTimeout(patience)
       return { code, output: output() }
     },
@@ -98,7 +95,14 @@ async function ended(running: Promise<{ stdout: string; stderr: string }>): Prom
   }
 }
 
-async function start(options: ContainerOptions): Promise<{ child: ChildProcess; output: () => string }> {
+interface Started {
+  readonly pid: number
+  /** The exit code, or null if a signal ended it. */
+  readonly closed: Promise<number | null>
+  output(): string
+}
+
+async function start(options: ContainerOptions): Promise<Started> {
   const { image, files, volumes, tmpfs } = options
   const { root } = image
   // An engine makes the places for its mounts in a layer of its own.
@@ -141,15 +145,18 @@ async function start(options: ContainerOptions): Promise<{ child: ChildProcess; 
     ...environment,
     ...command,
   ]
-  const namespaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--fork', '--kill-child=KILL']
-  const argv = [...namespaces, 'sh', '-c', script, 'container', root, ...inside]
-  const child = spawn('unshare', argv, { timeout: lifeMs, killSignal: 'SIGKILL' })
+  const namespaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--fork']
+  const child = spawn('unshare', [...namespaces, 'sh', '-c', script, 'container', root, ...inside])
   const chunks: string[] = []
   child.stdout.on('data', chunk => chunks.push(String(chunk)))
   child.stderr.on('data', chunk => chunks.push(String(chunk)))
   child.stdin.end(options.input ?? '')
-  await once(child, 'spawn')
-  return { child, output: () => chunks.join('') }
+  const closed = once(child, 'close').then(([code]) => code)
+  const pid = await firstProcess(child)
+  // The end of process 1 is the end of all others in its namespace.
+  const life = setTimeout(() => process.kill(pid, 'SIGKILL'), lifeMs)
+  void closed.then(() => clearTimeout(life))
+  return { pid, closed, output: () => chunks.join('') }
 }
 
 /** The one child of `unshare`: process 1 of the new namespace. */
