@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client, EqualityFilter, InvalidCredentialsError, PasswordPolicyControl } from 'ldapts'
 import t from 'tap'
@@ -27,7 +30,10 @@ const alice = {
 const bob = { dn: 'uid=bob,dc=corp', password: 'bob-secret-1', attributes: { uid: 'bob' } }
 
 t.test('a scripted LDAP server', async t => {
-  const authority = await createCertificateAuthority(t.testdir())
+  // Not tap's folder, which two runs in one checkout would share.
+  const directory = await mkdtemp(join(tmpdir(), 'gatehouse-ca-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  const authority = await createCertificateAuthority(directory)
   const certificate = await authority.issue()
   const tlsOptions = () => ({ ca: authority.ca, host: 'localhost', servername: 'localhost' })
 
