@@ -7,6 +7,7 @@
 
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,6 +40,12 @@ if (process.getuid?.() !== 0) {
   process.exit(2)
 }
 const work = await mkdtemp(join(tmpdir(), 'gatehouse-container-'))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    rmSync(work, { recursive: true, force: true })
+    process.exit(1)
+  })
+}
 try {
   await prove()
 } catch (error) {

@@ -159,9 +159,9 @@ async function runStep({ flags, rest }: Instruction, { root, directory, environm
     ${mounts.join('\n')}
     exec chroot "${root}" env -i -C "${directory}" "$@" /bin/sh -c "$RUN_STEP"`
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
-  const namespaces = ['--mount', '--pid', '--fork', '--kill-child=KILL']
+  const namespaces = ['unshare', '--mount', '--pid', '--fork', '--kill-child=KILL']
   try {
-    await run('unshare', [...namespaces, 'sh', '-c', script, 'step', ...assignments], {
+    await run('setpriv', ['--pdeathsig', 'KILL', ...namespaces, 'sh', '-c', script, 'step', ...assignments], {
       env: { ...process.env, RUN_STEP: rest },
       timeout: stepTimeoutMs,
       maxBuffer: 64 * 1024 * 1024,

@@ -130,7 +130,14 @@ async function start(options: ContainerOptions): Promise<Started> {
     ulimit -c 0
     exec chroot "$ROOT" "$@"`
   const { uid, gid } = image.user
-  const locked = ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all']
+  const locked = [
+    '--pdeathsig',
+    'KILL',
+    '--no-new-privs',
+    '--bounding-set=-all',
+    '--inh-caps=-all',
+    '--ambient-caps=-all',
+  ]
   const user = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups']
   const environment = Object.entries(image.environment).map(([name, value]) => `${name}=${value}`)
   const command = [...image.entrypoint, ...(options.command ?? image.command)]
@@ -146,7 +153,19 @@ async function start(options: ContainerOptions): Promise<Started> {
     ...command,
   ]
   const namespaces = ['--mount', '--pid', '--net', '--ipc', '--uts', '--fork']
-  const child = spawn('unshare', [...namespaces, 'sh', '-c', script, 'container', root, ...inside])
+  // If this process ends, so does unshare, and with unshare process 1.
+  const child = spawn('setpriv', [
+    '--pdeathsig',
+    'KILL',
+    'unshare',
+    ...namespaces,
+    'sh',
+    '-c',
+    script,
+    'container',
+    root,
+    ...inside,
+  ])
   const chunks: string[] = []
   child.stdout.on('data', chunk => chunks.push(String(chunk)))
   child.stderr.on('data', chunk => chunks.push(String(chunk)))
