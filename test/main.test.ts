@@ -286,3 +286,11 @@ t.test('every shipped configuration passes check', async t => {
     t.match(checked, { code: 0, stdout: /is valid/ }, checked.stderr)
   }
 })
+
+t.test('a reader of the log who goes away takes nobody along', async t => {
+  const cwd = t.testdir()
+  const daemon = await startDaemon(t, { config: writeDefault(cwd), cwd })
+  daemon.process.stdout?.destroy()
+  for (let i = 0; i < 4; i++) t.match(await daemon.authenticate(`nobody${i}`, 'wrong'), { status: 401 })
+  t.equal(await daemon.stop(), 0)
+})

@@ -29,7 +29,7 @@ export function serveCommand(context: CommandContext): Command {
         await app.stop()
         log.info({ event: 'sys_shutdown' }, 'stopped')
       } finally {
-        output.flush()
+        await output.close()
       }
     })
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { type DestinationStream, destination, pino } from 'pino'
 import pretty from 'pino-pretty'
 import type { Log } from '../authentication/log.ts'
@@ -12,13 +13,13 @@ export interface LogSettings {
 const MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 
 /**
- * The daemon's log on standard output. JSON is written without waiting for the reader; call `flush` before the process
+ * The daemon's log on standard output. JSON is written without waiting for the reader; await `close` before the process
  * ends. Secrets cannot be printed by type (authentication/secret.ts), so nothing is redacted by name.
  */
 export function createLog(
   { level, format }: LogSettings,
   terminal: { readonly isTty: boolean; readonly color: boolean },
-): { readonly log: Log; flush(): void } {
+): { readonly log: Log; close(): Promise<void> } {
   if (format === 'pretty' || (format === 'auto' && terminal.isTty)) {
     const stream = pretty({
       colorize: terminal.color,
@@ -28,10 +29,23 @@ export function createLog(
       customPrettifiers: { name: quote, hostname: quote, pid: quote, caller: quote },
       destination: destination({ dest: 1, sync: true }),
     })
-    return { log: createPino(level, stream), flush: () => {} }
+    return { log: createPino(level, stream), close: async () => {} }
   }
   const stream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
-  return { log: createPino(level, stream), flush: () => stream.flushSync() }
+  let readerGone = false
+  // A log that cannot be written is no reason to let nobody in: pino drops what comes after a broken pipe.
+  stream.on('error', error => {
+    readerGone ||= 'code' in error && error.code === 'EPIPE'
+  })
+  return {
+    // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines.
+    log: createPino(level, { write: line => stream.write(line) }),
+    async close() {
+      if (readerGone) return
+      stream.end()
+      await once(stream, 'close')
+    },
+  }
 }
 
 function quote(value: string | object): string {

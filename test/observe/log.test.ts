@@ -8,9 +8,9 @@ async function run(settings: object, terminal: object, statements: string): Prom
   const script = `
     import { Secret } from ${room('authentication/secret.ts')}
     import { createLog } from ${room('observe/log.ts')}
-    const { log, flush } = createLog(${JSON.stringify(settings)}, ${JSON.stringify(terminal)})
+    const { log, close } = createLog(${JSON.stringify(settings)}, ${JSON.stringify(terminal)})
     ${statements}
-    flush()`
+    await close()`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
   return stdout
 }
