@@ -55,7 +55,7 @@ export interface Link {
 export interface ChainRequest {
   readonly username: Username
   readonly password: Secret
-  /** Ids of the backends the calling app may use; undefined means all. Deny lists are always asked. */
+  /** Ids of the backends the calling app may use; undefined means all. Deny lists and required-also ones are asked always. */
   readonly allowed?: ReadonlySet<string>
   readonly claim: Lease['claim']
   readonly log: Log
@@ -131,7 +131,9 @@ export function createChain(links: readonly Link[], deadlineMs: number, clock: C
 }
 
 function whySkipped(link: Link, { allowed, username }: ChainRequest): string | undefined {
-  if (!link.deny && allowed !== undefined && !allowed.has(link.backend.id)) return 'not for this app'
+  // What can only refuse is asked for every app: none may choose to do without it.
+  const optional = !link.deny && link.on.accept !== 'continue'
+  if (optional && allowed !== undefined && !allowed.has(link.backend.id)) return 'not for this app'
   if (!link.usernameFilter(username.text)) return 'username_filter'
   return undefined
 }

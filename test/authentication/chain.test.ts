@@ -153,6 +153,10 @@ t.test('on: { accept: continue } makes a backend required-also', async t => {
   const on = { accept: 'continue' } as const
   const both = await run([link(backend('a', ACCEPT), { on }), link(backend('b', ACCEPT))])
   t.match(both.verdict, { verdict: 'accepted', user: { id: 'b:1' } }, 'the later identity')
+  const forApp = await run([link(backend('a', UNKNOWN), { on }), link(backend('b', ACCEPT))], {
+    allowed: new Set(['b']),
+  })
+  t.match(forApp.verdict, { verdict: 'rejected' }, 'an app cannot choose to do without it')
   const alone = await run([link(backend('a', ACCEPT), { on }), link(backend('b', UNKNOWN))])
   t.match(alone.verdict, { verdict: 'rejected' }, 'its acceptance alone is not enough')
   const refusals: [string, (() => unknown) | typeof WRONG, string][] = [
