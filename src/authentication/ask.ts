@@ -49,12 +49,13 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     let over = false
 
     async function mayVerify(stableId: string): Promise<boolean> {
-      if (over || stableId === '') return false
+      // One attempt, one subject: what is verified and what is charged must be the same.
+      if (over || stableId === '' || (found !== undefined && found !== stableId)) return false
       found = stableId
       if (deny) return false
       const admission = await claim(subjectOf(backend, stableId))
       if (!admission.admitted) refusal = admission
-      if (over || refusal !== undefined || found !== stableId) return false
+      if (over || refusal !== undefined) return false
       verifying = true
       return true
     }
@@ -87,10 +88,12 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
         return unavailable('the answer is no outcome', 'plugin', verifying)
       }
       if (deny) return outcome(asDenyList(read))
-      if (read.outcome === 'accept' && found !== read.user.id) {
-        return await admitLate(read, found)
+      const about = subjectIn(read)
+      if (found !== undefined && about !== undefined && found !== about) {
+        log.error({ found, about }, 'the backend verified one subject and answered about another')
+        return unavailable('verified one subject and answered about another', 'plugin', verifying)
       }
-      return outcome(read)
+      return read.outcome === 'accept' && found === undefined ? await admitLate(read) : outcome(read)
     } catch (error) {
       over = true
       log.error({ err: withoutSecret(error, password) }, 'the backend threw')
@@ -98,20 +101,19 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     }
 
     /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */
-    async function admitLate(
-      accept: Outcome & { outcome: 'accept' },
-      said: string | undefined,
-    ): Promise<Answer> {
-      if (said !== undefined) {
-        log.error({ said, accepted: accept.user.id }, 'the backend verified one subject and accepted another')
-        return unavailable('verified one subject and accepted another', 'plugin', verifying)
-      }
+    async function admitLate(accept: Outcome & { outcome: 'accept' }): Promise<Answer> {
       const admission = await claim(subjectOf(backend, accept.user.id))
       return admission.admitted ? outcome(accept) : { kind: 'refused', refusal: admission }
     }
   }
 
   return { ask }
+}
+
+/** Whom an outcome is about, if it names anybody. */
+function subjectIn(read: Outcome): string | undefined {
+  if (read.outcome === 'accept') return read.user.id
+  return 'subject' in read ? read.subject : undefined
 }
 
 /** What was thrown, for the log: its name and stack with the password taken out, should a backend have put it in. */

@@ -2,7 +2,7 @@ import { checkPassword } from '../authentication/password.ts'
 import type { Secret } from '../authentication/secret.ts'
 
 /** In code points: what NIST asks of a password that is the only factor (security.md S25; SP 800-63B-4 §3.1.1.2). */
-export const LEAST_CODE_POINTS = 15
+const LEAST_CODE_POINTS = 15
 
 export type PolicyAnswer = { readonly ok: true } | { readonly ok: false; readonly problem: string }
 

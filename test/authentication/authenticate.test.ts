@@ -33,7 +33,7 @@ function desk(links: readonly Link[]) {
       clock: systemClock,
       log,
     }),
-    normalise: createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example'] }]),
+    normalise: createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example', 'corp.alt'] }]),
     clock: systemClock,
     log,
     onAttempt: event => void events.push(event),
@@ -148,6 +148,18 @@ t.test('only identical attempts share: another password, app or address is verif
     verdicts.map(({ verdict }) => verdict),
     ['accepted', 'rejected', 'accepted', 'accepted'],
   )
+})
+
+t.test('two addresses that count as one name are not answered for each other', async t => {
+  const only = backend('a', async ({ username, mayVerify }) => {
+    await new Promise(resolve => setImmediate(resolve))
+    const id = username.typed === 'bob@corp.alt' ? 'another-bob' : 'bob'
+    await mayVerify(id)
+    return { outcome: 'accept', user: user(id) }
+  })
+  const { ask } = desk([link(only)])
+  const verdicts = await Promise.all([ask('bob@corp.example', 'same'), ask('bob@corp.alt', 'same')])
+  t.match(verdicts, [{ user: { id: 'a:bob' } }, { user: { id: 'a:another-bob' } }])
 })
 
 t.test('an outage moves no counter, and behind it a local guess still counts', async t => {

@@ -444,9 +444,27 @@ t.test(
   },
 )
 
-t.test('a backend that verifies one subject and accepts another accepts nobody', async t => {
-  const answer = verifies('1', { outcome: 'accept', user: user('2') })
-  t.match((await run([link(backend('a', answer))])).verdict, { verdict: 'unavailable' })
+t.test('a backend that verifies one subject and answers about another is not believed', async t => {
+  for (const outcome of [
+    { outcome: 'accept', user: user('2') },
+    { outcome: 'wrong_password', subject: '2' },
+    { outcome: 'account_state', subject: '2', state: 'disabled', passwordVerified: true },
+  ]) {
+    const { verdict, charge } = await run([link(backend('a', verifies('1', outcome)))])
+    t.match(verdict, { verdict: 'unavailable' }, outcome.outcome)
+    t.strictSame(charge.subjects, [], 'and nobody pays for a guess at somebody else')
+  }
+})
+
+t.test('one attempt may verify one subject', async t => {
+  const allowed: boolean[] = []
+  const greedy = backend('a', async ({ mayVerify }) => {
+    for (const subject of ['1', '2', '1']) allowed.push(await mayVerify(subject))
+    return { outcome: 'wrong_password', subject: '1' }
+  })
+  const { charge } = await run([link(greedy)])
+  t.strictSame(allowed, [true, false, true])
+  t.strictSame(charge.subjects, ['a:1'])
 })
 
 t.test('an alias backend claims and issues the ids of the backend it stands for', async t => {

@@ -18,7 +18,7 @@ export interface Answer {
 
 export const SUCCESS = 0
 export const SIZE_LIMIT_EXCEEDED = 4
-export const INVALID_CREDENTIALS = 49
+const INVALID_CREDENTIALS = 49
 
 type SubCode = 'unknown_user' | { readonly state: AccountState; readonly verified: boolean }
 
