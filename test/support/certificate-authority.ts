@@ -23,6 +23,8 @@ export interface CertificateRequest {
   readonly validFrom?: number
   /** Milliseconds since the Unix epoch; tomorrow by default. In the past: an expired certificate. */
   readonly validUntil?: number
+  /** A weak one: a key of 1024 bits, or a signature over SHA-1. */
+  readonly weak?: 'key' | 'signature'
 }
 
 export interface Certificate {
@@ -35,6 +37,7 @@ export interface Certificate {
 }
 
 const dayMs = 86_400_000
+const weakKey = ['-newkey', 'rsa:1024', '-nodes']
 const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 
 /**
@@ -60,7 +63,7 @@ export async function createCertificateAuthority(
       '-out',
       caFile,
       '-days',
-      '2',
+      '365',
       '-subj',
       `/CN=${name}`,
     ],
@@ -79,9 +82,11 @@ export async function createCertificateAuthority(
     const requestFile = file(`${base}.csr`)
     const settingsFile = file(`${base}.cnf`)
     await writeFile(file(`${base}.index`), '')
-    await writeFile(settingsFile, settings(directory, base, names))
+    const digest = request.weak === 'signature' ? 'sha1' : 'sha256'
+    await writeFile(settingsFile, settings(directory, base, names, digest))
+    const keyOptions = request.weak === 'key' ? weakKey : newKey
     const subject = `/CN=${request.commonName ?? 'localhost'}`
-    await openssl('req', '-new', ...newKey, '-keyout', keyFile, '-out', requestFile, '-subj', subject)
+    await openssl('req', '-new', ...keyOptions, '-keyout', keyFile, '-out', requestFile, '-subj', subject)
     await openssl(
       ...['ca', '-batch', '-notext', '-config', settingsFile, '-in', requestFile, '-out', certFile],
       ...['-cert', caFile, '-keyfile', caKeyFile, '-outdir', directory],
@@ -93,7 +98,7 @@ export async function createCertificateAuthority(
 }
 
 /** `openssl ca` is the only command of OpenSSL 3.0 that takes a start and an end date. */
-function settings(directory: string, base: string, names: readonly string[]): string {
+function settings(directory: string, base: string, names: readonly string[], digest: string): string {
   const alternative = names.length > 0 ? `subjectAltName = ${names.join(',')}` : ''
   return `
 [ca]
@@ -101,7 +106,7 @@ default_ca = test
 [test]
 # A database of its own for each certificate, so that two can be issued at once.
 database = ${join(directory, `${base}.index`)}
-default_md = sha256
+default_md = ${digest}
 policy = any
 x509_extensions = server
 rand_serial = yes

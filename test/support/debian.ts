@@ -21,6 +21,8 @@ export interface DebianProgram {
   readonly root: string
   /** What its process needs on top of the environment, so that it finds its private libraries. */
   readonly env: Readonly<Record<string, string>>
+  /** Stands before a command line, so that it finds the private files under their own paths; empty where none is needed. */
+  readonly prefix: readonly string[]
 }
 
 export interface DebianRequest {
@@ -30,6 +32,15 @@ export interface DebianRequest {
   readonly program: string
   /** Arguments with which it exits 0 at once: proof that it finds all its libraries. */
   readonly probe: readonly string[]
+  /** Another program to give them to, where running the one that is wanted proves too little. */
+  readonly prober?: string
+  /** Further packages that are needed. */
+  readonly also?: readonly string[]
+  /**
+   * For programs that look for their files under absolute paths: they see the private `/usr` laid over the system's,
+   * in a mount namespace of their own (mount_namespaces(7)). Takes root.
+   */
+  readonly overlay?: boolean
   /** What the program needs in its environment when it lies under that folder. */
   readonly environment?: (root: string) => Readonly<Record<string, string>>
   /** Gets a line whenever something is fetched; standard error by default. */
@@ -44,11 +55,11 @@ export interface DebianRequest {
  * @throws Error naming the command that installs the package, when it is neither here nor to be had
  */
 export async function provideDebianProgram(request: DebianRequest): Promise<DebianProgram> {
-  const onSystem: DebianProgram = { path: request.program, root: '', env: {} }
-  if (await works(onSystem, request.probe)) return onSystem
+  const onSystem: DebianProgram = { path: request.program, root: '', env: {}, prefix: [] }
+  if (await works(onSystem, request)) return onSystem
   const folder = request.folder ?? join(cacheFolder(), 'debian')
   const unpacked = await privateProgram(join(folder, request.name), request)
-  if (await works(unpacked, request.probe)) return unpacked
+  if (await works(unpacked, request)) return unpacked
 
   try {
     return await fetchOnce(request, folder)
@@ -56,7 +67,7 @@ export async function provideDebianProgram(request: DebianRequest): Promise<Debi
     const reason = error instanceof Error ? error.message.trim() : String(error)
     throw new Error(
       `The tests need ${request.program}. It is not installed and could not be fetched from Debian's archive:\n` +
-        `${reason}\nInstall it with: apt-get install ${request.name}`,
+        `${reason}\nInstall it with: apt-get install --no-install-recommends ${packagesOf(request).join(' ')}`,
       { cause: error },
     )
   }
@@ -66,15 +77,12 @@ export async function provideDebianProgram(request: DebianRequest): Promise<Debi
 async function fetchOnce(request: DebianRequest, folder: string): Promise<DebianProgram> {
   await mkdir(folder, { recursive: true })
   const root = join(folder, request.name)
-  const lock = await holdLock(`${root}.lock`)
-  try {
+  return oneAtATime(`${root}.lock`, async () => {
     const arrived = await privateProgram(root, request)
-    if (await works(arrived, request.probe)) return arrived
+    if (await works(arrived, request)) return arrived
     await fetchPackage(request, folder, root)
-    return await privateProgram(root, request)
-  } finally {
-    await releaseLock(lock)
-  }
+    return privateProgram(root, request)
+  })
 }
 
 /** Where what was fetched is kept for all checkouts. */
@@ -82,7 +90,18 @@ export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gatehouse')
 }
 
+function packagesOf({ name, also = [] }: DebianRequest): readonly string[] {
+  return [name, ...also]
+}
+
+/** `$0` is the private folder, `$@` the command. */
+const OVERLAY = 'mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && exec "$@"'
+
 async function privateProgram(root: string, request: DebianRequest): Promise<DebianProgram> {
+  if (request.overlay) {
+    const prefix = ['unshare', '--mount', 'sh', '-c', OVERLAY, root]
+    return { path: request.program, root, env: { ...request.environment?.(root) }, prefix }
+  }
   const libraries = ['usr/lib', 'lib'].map(folder => join(root, folder))
   const multiarch = await Promise.all(
     libraries.map(async folder => {
@@ -91,16 +110,26 @@ async function privateProgram(root: string, request: DebianRequest): Promise<Deb
     }),
   )
   const env = { LD_LIBRARY_PATH: multiarch.flat().join(':'), ...request.environment?.(root) }
-  return { path: join(root, request.program), root, env }
+  return { path: join(root, request.program), root, env, prefix: [] }
 }
 
-async function works(program: DebianProgram, probe: readonly string[]): Promise<boolean> {
+async function works(program: DebianProgram, request: DebianRequest): Promise<boolean> {
+  return (await failureOf(program, request)) === undefined
+}
+
+/** Why it does not run, in its own words; undefined if it does. */
+async function failureOf(
+  { path, root, env, prefix }: DebianProgram,
+  { probe, prober }: DebianRequest,
+): Promise<string | undefined> {
   try {
-    await access(program.path, constants.X_OK)
-    await run(program.path, [...probe], { env: { ...process.env, ...program.env }, timeout: 10_000 })
-    return true
-  } catch {
-    return false
+    await access(prefix.length > 0 ? join(root, path) : path, constants.X_OK)
+    const [command = path, ...args] = [...prefix, prober ?? path, ...probe]
+    await run(command, args, { env: { ...process.env, ...env }, timeout: 10_000 })
+    return undefined
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : ''
+    return said.split('\n').at(-1) || String(error)
   }
 }
 
@@ -109,12 +138,12 @@ async function fetchPackage(request: DebianRequest, folder: string, root: string
   const work = await mkdtemp(join(folder, `${request.name}-`))
   try {
     say(`${request.name} is not installed: fetching it from Debian's archive, for the tests only`)
-    const packages = await download(request.name, work)
+    const packages = await download(packagesOf(request), work)
     const tree = join(work, 'tree')
     for (const file of packages) await run('dpkg-deb', ['-x', join(work, file), tree])
     const unpacked = await privateProgram(tree, request)
-    if (!(await works(unpacked, request.probe)))
-      throw new Error(`${request.program} does not run once unpacked`)
+    const failure = await failureOf(unpacked, request)
+    if (failure !== undefined) throw new Error(`${request.program} does not run once unpacked: ${failure}`)
     await rm(root, { recursive: true, force: true })
     await rename(tree, root)
     say(
@@ -125,10 +154,10 @@ async function fetchPackage(request: DebianRequest, folder: string, root: string
   }
 }
 
-/** Downloads the package and what the system lacks of its dependencies; the names of the files in `work`. */
-async function download(name: string, work: string): Promise<string[]> {
+/** Downloads the packages and what the system lacks of their dependencies; the names of the files in `work`. */
+async function download(names: readonly string[], work: string): Promise<string[]> {
   try {
-    await downloadWith([], name, work)
+    await downloadWith([], names, work)
   } catch {
     // No package lists, or too old ones: fetch fresh ones, but into our own folder and not over the system's.
     const lists = join(work, 'apt')
@@ -141,13 +170,13 @@ async function download(name: string, work: string): Promise<string[]> {
       `Dir::Cache=${join(lists, 'cache')}`,
     ]
     await apt(['update', '-o', 'APT::Update::Error-Mode=any', ...options], work)
-    await downloadWith(options, name, work)
+    await downloadWith(options, names, work)
   }
   return (await readdir(work)).filter(file => file.endsWith('.deb'))
 }
 
-async function downloadWith(options: string[], name: string, work: string): Promise<void> {
-  const plan = await apt(['install', '--simulate', '--no-install-recommends', ...options, name], work)
+async function downloadWith(options: string[], names: readonly string[], work: string): Promise<void> {
+  const plan = await apt(['install', '--simulate', '--no-install-recommends', ...options, ...names], work)
   const packages = [...plan.matchAll(/^Inst (\S+)/gm)].flatMap(match => match[1] ?? [])
   await apt(['download', ...options, ...packages], work)
 }
@@ -168,6 +197,20 @@ async function apt(command: string[], work: string): Promise<string> {
     const reasons = [...new Set(said.match(/^E: .*$/gm))].slice(0, 3)
     if (reasons.length === 0) throw error
     throw new Error(reasons.join('\n'), { cause: error })
+  }
+}
+
+/**
+ * Does the work while no other process does work under the same lock.
+ *
+ * @param file where the lock is; made if it does not exist
+ */
+export async function oneAtATime<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const lock = await holdLock(file)
+  try {
+    return await work()
+  } finally {
+    await releaseLock(lock)
   }
 }
 

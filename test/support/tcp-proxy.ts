@@ -27,6 +27,8 @@ export interface TcpProxy {
   cut(how: 'fin' | 'rst'): void
   /** Ends every connection with RST as soon as so many more bytes went in that direction, after passing them on. */
   cutAfter(bytes: number, direction: Direction): void
+  /** As a firewall does: nothing of the connections open now gets through any more, and nobody is told. New ones pass. */
+  forget(): void
   /** Stops listening: new connections are refused, open ones stay. */
   refuse(): Promise<void>
   /** Listens again, on the same port. */
@@ -50,6 +52,7 @@ export async function startTcpProxy(
     toClient: Promise.withResolvers(),
   }
   const sockets = new Set<Socket>()
+  const forgotten = new WeakSet<Socket>()
   let flowChange = Promise.withResolvers<void>()
   let fuse: { left: number; direction: Direction } | undefined
   let accepted = 0
@@ -82,6 +85,9 @@ export async function startTcpProxy(
     cut,
     cutAfter(bytes, direction) {
       fuse = { left: bytes, direction }
+    },
+    forget() {
+      for (const socket of sockets) forgotten.add(socket)
     },
     async refuse() {
       listener.close()
@@ -133,7 +139,7 @@ export async function startTcpProxy(
       socket.on('error', () => {})
       socket.once('close', hadError => {
         sockets.delete(socket)
-        if (hadError && flows[direction] !== 'drop') other.resetAndDestroy()
+        if (hadError && flows[direction] !== 'drop' && !forgotten.has(socket)) other.resetAndDestroy()
       })
     }
   }
@@ -156,7 +162,7 @@ export async function startTcpProxy(
     async function deliver(what: Buffer | 'end', arrived: number): Promise<void> {
       while (flows[direction] === 'stall' && !to.destroyed) await flowChange.promise
       const flow = flows[direction]
-      if (flow === 'drop') return
+      if (flow === 'drop' || forgotten.has(from)) return
       if (typeof flow === 'object' && 'delayMs' in flow)
         await pause(arrived + flow.delayMs - performance.now())
       if (to.destroyed) return
