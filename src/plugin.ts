@@ -4,14 +4,14 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import type { Backend } from './authentication/backend.ts'
-import type { Rules } from './authentication/chain.ts'
 import type { Clock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
+import type { Rules } from './authentication/rule.ts'
 import type { Secret } from './authentication/secret.ts'
 
 export { type Static, type TSchema, Type } from 'typebox'
-export type { Attempt, Backend, BackendHealth } from './authentication/backend.ts'
+export type { Attempt, Backend, BackendHealth, Fact, Look, ServerHealth } from './authentication/backend.ts'
 export type { Clock } from './authentication/clock.ts'
 export type { LocalUsers } from './authentication/local-users.ts'
 export type { Log } from './authentication/log.ts'
@@ -53,6 +53,17 @@ export interface ChainPlace {
   readonly deny: boolean
 }
 
+/** What `gatehouse doctor` says about one thing it looked at. */
+export interface Finding {
+  readonly status: 'ok' | 'warn' | 'fail'
+  /** What was looked at, in a few words, such as `TLS ldaps://dc1.corp.example:636`. */
+  readonly check: string
+  /** What was seen, in one line without a full stop. */
+  readonly detail: string
+  /** What to do about it, in one line: which option, and to what. */
+  readonly advice?: string
+}
+
 export interface BackendPlugin<S extends TSchema = TSchema> {
   /** The word after `type:` in the YAML. */
   readonly type: string
@@ -71,6 +82,24 @@ export interface BackendPlugin<S extends TSchema = TSchema> {
   ): readonly OptionProblem[]
   /** What the chain does after this backend's outcomes where the configuration's `on:` says nothing, as its presets know best. */
   on?(options: Static<S>): Partial<Rules>
+  /** Files that `create` reads, such as a list of CAs: a change of one reloads the configuration. Secrets are seen to. */
+  files?(options: Static<S>): readonly string[]
+  /**
+   * Looks at everything live, for `gatehouse doctor`: what is found is said as soon as it is known, and what cannot be
+   * looked at because something before it failed is left out.
+   *
+   * @param user a name to look for; without it any one person
+   */
+  examine?(
+    options: Static<S>,
+    services: BackendServices,
+    about: {
+      readonly user?: string
+      /** The daemon's own limit for one account from one source, to compare with the directory's. */
+      readonly lockout: { readonly maxAttempts: number; readonly windowMs: number }
+      readonly signal: AbortSignal
+    },
+  ): AsyncIterable<Finding>
   /**
    * Makes the backend. It must come up while its server is down; a throw here means the configuration cannot work
    * and stops the start.

@@ -1,5 +1,5 @@
 import type { Log } from './log.ts'
-import type { Outcome, User } from './outcome.ts'
+import type { AccountState, Outcome, User } from './outcome.ts'
 import type { Secret } from './secret.ts'
 import type { Realm, Username } from './username.ts'
 
@@ -19,9 +19,46 @@ export interface Attempt {
    * @param subject the principal's stable id, the same that `User.id` would carry
    */
   mayVerify(subject: string): Promise<boolean>
+  /** There only when somebody has the attempt explained: what was asked and found, for operators, never a secret. */
+  readonly note?: (fact: Fact) => void
 }
 
-export type BackendHealth = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+/** One line of an explanation. */
+export interface Fact {
+  /** In a few words, such as `filter`. */
+  readonly what: string
+  readonly value: string
+  /** How long it took, in milliseconds, if it took anything. */
+  readonly durationMs?: number
+}
+
+/** Whom a name finds, without a password. */
+export type Look =
+  /** `state` if the account may not log in; `refusal` if the configuration lets nobody like this in. */
+  | {
+      readonly found: 'one'
+      readonly user: User
+      readonly state?: AccountState
+      readonly refusal?: string
+    }
+  | { readonly found: 'none' }
+  | { readonly found: 'several'; readonly count: number }
+  | { readonly found: 'not_applicable'; readonly reason: string }
+
+/** One of the servers behind a backend. */
+export interface ServerHealth {
+  /** Scheme, host and port. */
+  readonly server: string
+  readonly ok: boolean
+  /** Why not, in words for operators. */
+  readonly reason?: string
+  /** End of its certificate's validity, as last seen, in milliseconds since the Unix epoch. */
+  readonly certificateExpiresAt?: number
+}
+
+export type BackendHealth = ({ readonly ok: true } | { readonly ok: false; readonly reason: string }) & {
+  readonly servers?: readonly ServerHealth[]
+}
 
 /** The contract of a backend (architecture.md). */
 export interface Backend {
@@ -38,6 +75,11 @@ export interface Backend {
    * @throws UnavailableError when it cannot know
    */
   getUser(id: string, signal: AbortSignal): Promise<User | undefined>
+  /**
+   * Whom this name finds here, noting each step: `explain` without a password. It must send no secret anywhere.
+   * @throws UnavailableError when it cannot know
+   */
+  look?(username: Username, signal: AbortSignal, note: (fact: Fact) => void): Promise<Look>
   /** Can it give verdicts now? Cheap, without user credentials. */
   probe(signal: AbortSignal): Promise<BackendHealth>
   /** Lets go of every connection; in-flight attempts have ended before it is called. Must be idempotent. */

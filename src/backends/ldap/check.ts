@@ -1,12 +1,13 @@
 /** Rules over the options that their schema cannot say (config.md, Rules). Offline. */
 import type { OptionProblem } from '../../plugin.ts'
-import { isSaslMechanism } from './connection.ts'
-import { canonicalDn, parseDn } from './dn.ts'
-import { parseEndpoint } from './endpoint.ts'
-import { parseFilterTemplate } from './filter.ts'
-import { matchGroups } from './groups.ts'
+import { matchGroups } from './groups/group.ts'
 import type { LdapOptions } from './options.ts'
-import { presets } from './presets.ts'
+import { presets } from './presets/presets.ts'
+import { isNameServer } from './servers/lookup.ts'
+import { canonicalDn, parseDn } from './syntax/dn.ts'
+import { parseFilterTemplate, parseGroupFilterTemplate } from './syntax/filter.ts'
+import { isSaslMechanism } from './wire/connection.ts'
+import { parseEndpoint } from './wire/endpoint.ts'
 
 type Finding = Omit<OptionProblem, 'backend' | 'severity'> & { readonly severity?: 'warning' }
 
@@ -48,7 +49,8 @@ function checkOne(options: LdapOptions): Finding[] {
     ...checkUrls(options),
     ...checkFilter(options),
     ...checkGroups(options),
-    ...(isSaslMechanism(options.bind.dn)
+    ...checkBind(options),
+    ...(isSaslMechanism(options.bind.dn ?? '')
       ? [{ pointer: '/bind/dn', message: 'this is the name of a SASL mechanism, not of an account' }]
       : []),
     ...(parseDn(options.base_dn)
@@ -65,7 +67,46 @@ function checkOne(options: LdapOptions): Finding[] {
   ]
 }
 
-function checkUrls({ urls, tls, insecure }: LdapOptions): Finding[] {
+function checkBind({ bind: { method, dn, password }, tls }: LdapOptions): Finding[] {
+  const findings: Finding[] = []
+  if ((tls.cert_file === undefined) !== (tls.key_file === undefined)) {
+    findings.push({ pointer: '/tls', message: '`cert_file` and `key_file` go together' })
+  }
+  if (method === 'simple') {
+    if (dn === undefined) findings.push({ pointer: '/bind', message: 'the service account needs a `dn`' })
+    if (password === undefined) {
+      const hint = 'password_file: /run/secrets/…'
+      findings.push({ pointer: '/bind', message: 'the service account needs a `password`', hint })
+    }
+    return findings
+  }
+  if (dn !== undefined || password !== undefined) {
+    findings.push({ pointer: '/bind', message: `\`method: ${method}\` takes no \`dn\` and no \`password\`` })
+  }
+  if (method === 'external' && tls.cert_file === undefined) {
+    findings.push({ pointer: '/bind/method', message: '`external` needs `tls.cert_file` and `tls.key_file`' })
+  }
+  return findings
+}
+
+function checkUrls({ urls, discover, dns_servers, tls, insecure }: LdapOptions): Finding[] {
+  if (urls.length === 0 && discover === undefined) {
+    return [{ pointer: '', message: 'which servers? `urls` or `discover` says', hint: 'urls: [ldaps://…]' }]
+  }
+  if (urls.length > 0 && discover !== undefined) {
+    return [{ pointer: '/discover', message: '`urls` and `discover` exclude each other' }]
+  }
+  const strangers = dns_servers.flatMap((server, index): Finding[] =>
+    isNameServer(server)
+      ? []
+      : [
+          {
+            pointer: `/dns_servers/${index}`,
+            message: 'this is no address of a name server',
+            hint: 'such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53',
+          },
+        ],
+  )
   const endpoints = urls.map(url => attempt(() => parseEndpoint(url, tls.starttls)))
   const findings = endpoints.flatMap((endpoint, index): Finding[] => {
     const pointer = `/urls/${index}`
@@ -79,11 +120,15 @@ function checkUrls({ urls, tls, insecure }: LdapOptions): Finding[] {
       },
     ]
   })
-  if (insecure && endpoints.some(endpoint => !(endpoint instanceof Error) && endpoint.security === 'none')) {
+  const isClear = discover !== undefined && !tls.starttls
+  if (
+    insecure &&
+    (isClear || endpoints.some(endpoint => !(endpoint instanceof Error) && endpoint.security === 'none'))
+  ) {
     const message = 'every password sent to this directory is readable on the network'
     findings.push({ pointer: '/insecure', message, hint: 'for tests only', severity: 'warning' })
   }
-  return findings
+  return [...strangers, ...findings]
 }
 
 function checkFilter(options: LdapOptions): Finding[] {
@@ -98,6 +143,35 @@ function checkFilter(options: LdapOptions): Finding[] {
 }
 
 function checkGroups({ groups }: LdapOptions): Finding[] {
+  return [...checkPatterns(groups), ...checkGroupSearch(groups)]
+}
+
+function checkGroupSearch({ base_dn, filter, nesting, ...groups }: LdapOptions['groups']): Finding[] {
+  const findings: Finding[] = []
+  if (base_dn !== undefined && !parseDn(base_dn)) {
+    const hint = 'such as ou=groups,dc=corp,dc=example'
+    findings.push({ pointer: '/groups/base_dn', message: 'this is no DN', hint })
+  }
+  const template = filter === undefined ? undefined : attempt(() => parseGroupFilterTemplate(filter))
+  if (template instanceof Error) findings.push({ pointer: '/groups/filter', message: template.message })
+  if (filter !== undefined && (nesting === 'token_groups' || nesting === 'in_chain')) {
+    findings.push({
+      pointer: '/groups/nesting',
+      message: `\`${nesting}\` finds every group by itself and takes no \`filter\``,
+      hint: 'remove groups.filter, or set `nesting: levels`',
+    })
+  }
+  if (groups.when_unreadable === 'omit' && groups.required.length + groups.denied.length > 0) {
+    findings.push({
+      pointer: '/groups/when_unreadable',
+      message: 'without their groups nobody can be held to `required` and `denied`',
+      hint: 'when_unreadable: refuse',
+    })
+  }
+  return findings
+}
+
+function checkPatterns(groups: LdapOptions['groups']): Finding[] {
   const patterns = [
     ...groups.required.map((pattern, index) => ({ pattern, pointer: `/groups/required/${index}` })),
     ...groups.denied.map((pattern, index) => ({ pattern, pointer: `/groups/denied/${index}` })),

@@ -1,10 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import { definePlugin } from '../../plugin.ts'
+import { readCertificates, readClientCertificate } from './certificates.ts'
 import { check } from './check.ts'
-import { createDirectory } from './directory.ts'
+import { examine } from './doctor/examine.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'
-import { presets } from './presets.ts'
+import { presets } from './presets/presets.ts'
+import { createDirectory } from './servers/directory.ts'
+import type { Discovery } from './servers/directory-options.ts'
 import { readSettings } from './settings.ts'
 
 /** People of an LDAP directory or of Active Directory (docs/backends/ldap.md). */
@@ -13,25 +15,32 @@ export const ldapPlugin = definePlugin({
   apiVersion: 1,
   options,
   check,
+  examine,
   on: ({ preset }) => presets[preset].on,
+  files: ({ tls: { ca_file, cert_file, key_file } }) =>
+    [ca_file, cert_file, key_file].filter(path => path !== undefined),
   async create(options, services) {
     const settings = readSettings(services.id, options)
     const directory = createDirectory(
       {
         endpoints: settings.endpoints,
+        discover: discoveryOf(options),
+        nameServers: options.dns_servers,
         ca: await readCertificates(options),
         minVersion: options.tls.min_version,
         servername: options.tls.servername,
         connectTimeoutMs: options.connect_timeout,
         operationTimeoutMs: options.operation_timeout,
-        serviceDn: options.bind.dn,
-        servicePassword: options.bind.password,
+        clientCertificate: await readClientCertificate(options, services.log),
+        service: settings.service,
+        asksPolicy: settings.preset.asksPolicy,
         pool: {
           search: options.pool.search,
           bind: options.pool.bind,
           waiting: options.pool.waiting,
           idleTimeoutMs: options.pool.idle_timeout,
           maxAgeMs: options.pool.max_age,
+          validateAfterMs: options.pool.validate_after,
         },
       },
       services,
@@ -40,10 +49,7 @@ export const ldapPlugin = definePlugin({
   },
 })
 
-/** @throws {Error} if the file can't be read or holds no certificate: trusting nobody would look like an outage */
-async function readCertificates({ tls: { ca_file } }: LdapOptions): Promise<string | undefined> {
-  if (ca_file === undefined) return undefined
-  const pem = await readFile(ca_file, 'utf8')
-  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
-  throw new Error(`tls.ca_file: ${ca_file} holds no PEM certificate`)
+function discoveryOf({ discover: domain, tls, insecure }: LdapOptions): Discovery | undefined {
+  if (domain === undefined) return undefined
+  return { domain, security: tls.starttls ? 'starttls' : insecure ? 'none' : 'ldaps' }
 }

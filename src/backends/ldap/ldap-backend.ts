@@ -1,24 +1,20 @@
-/**
- * The login against a directory:
- * name → search as the service account → exactly one entry → place in its lockout → bind as that entry → groups.
- */
-import type { Attempt, Backend, BackendServices, Outcome, Realm, User } from '../../plugin.ts'
-import { isSendable, type SearchAnswer } from './connection.ts'
-import type { Directory } from './directory.ts'
-import { isUnder } from './dn.ts'
-import { idOctets, isGuid, readEntry } from './entry.ts'
-import { DirectoryFailure, reasonOf } from './failure.ts'
-import { allOf, equals } from './filter.ts'
-import { bindOutcome, describe, SIZE_LIMIT_EXCEEDED, SUCCESS } from './result.ts'
+/** The backend as the chain sees it; a login itself is in login.ts. */
+import type { Backend, BackendServices, Realm, User, Username } from '../../plugin.ts'
+import { createAdmissions } from './admission.ts'
+import { createEntryCache } from './entry-cache.ts'
+import { noteGroups, noteSearch } from './explanation.ts'
+import { createGroupFinder } from './groups/finder.ts'
+import { createLogin } from './login.ts'
+import { createLockedMemory } from './person/locked-memory.ts'
+import { createPersonSearch } from './person-search.ts'
+import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
-import { type Person, readPerson, requestedAttributes } from './user.ts'
+import { idOctets } from './syntax/entry.ts'
+import { allOf, equals } from './syntax/filter.ts'
+import { DirectoryFailure, reasonOf } from './wire/failure.ts'
+import { describe, SUCCESS } from './wire/result.ts'
 
-type Filter = ReturnType<typeof equals>
-
-type Found =
-  | { readonly found: 'one'; readonly person: Person }
-  | { readonly found: 'none' }
-  | { readonly found: 'several'; readonly count: number }
+const OTHER_REALM = { reason: 'the name is of another realm' }
 
 export function createLdapBackend(
   settings: Settings,
@@ -27,102 +23,67 @@ export function createLdapBackend(
 ): Backend {
   const { options, userFilter, idAttribute } = settings
   const base = options.base_dn
-  const attributes = requestedAttributes(settings)
-  const octetAttributes = attributes.filter(isGuid)
   const realm = realmOf(settings)
   const ourDomains = new Set([options.names.netbios ?? [], options.names.upn_suffixes].flat().map(foldDomain))
+  const lockedMemory = createLockedMemory(clock)
+  const findPerson = createPersonSearch(settings, directory, { clock, log })
+  const search: Directory['search'] = (request, signal) => directory.search(request, signal)
+  const finder = createGroupFinder(search, settings.groups, { clock, log })
+  const admissions = createAdmissions(settings, finder)
+  const entryCache = options.entry_cache ? createEntryCache(options.entry_cache, clock) : undefined
+  const login = createLogin({
+    settings,
+    directory,
+    findPerson,
+    admissions,
+    finder,
+    lockedMemory,
+    entryCache,
+    clock,
+  })
 
-  /** @throws {DirectoryFailure} */
-  async function find(filter: Filter, signal: AbortSignal): Promise<Found> {
-    const answer = await directory.search(
-      { base, scope: 'sub', filter, attributes, octetAttributes, sizeLimit: 2 },
-      signal,
-    )
-    const { code, entries } = answer
-    if (code === SIZE_LIMIT_EXCEEDED) return { found: 'several', count: Math.max(2, entries.length) }
-    if (code !== SUCCESS) throw new DirectoryFailure(describe(answer), { phase: 'search' })
-    const [first] = entries
-    if (entries.length > 1) return { found: 'several', count: entries.length }
-    return first ? { found: 'one', person: readFound(first) } : { found: 'none' }
-  }
-
-  function readFound(raw: SearchAnswer['entries'][number]): Person {
-    const entry = readEntry(raw)
-    if (!isUnder(entry.dn, base)) {
-      log.error({ dn: entry.dn, base }, 'the directory returned an entry from outside of the base')
-      throw new DirectoryFailure('the entry is not below base_dn', { phase: 'search' })
-    }
-    const person = readPerson(entry, settings, clock.wall())
-    if (person) return person
-    log.error({ dn: entry.dn, idAttribute }, 'an entry shows no id, or not all of its groups')
-    const cause = `an entry shows no ${idAttribute} or not all of its groups: may the service account read them?`
-    throw new DirectoryFailure(cause, { phase: 'search' })
-  }
-
-  async function authenticate(attempt: Attempt): Promise<Outcome> {
-    const { username, password, signal } = attempt
-    if (username.domain !== undefined && !ourDomains.has(username.domain)) {
-      return { outcome: 'not_applicable', reason: 'the name is of another realm' }
-    }
-    if (!isSendable(password)) return { outcome: 'deny', reason: 'the password is empty or cannot be sent' }
-    try {
-      const names = { username: username.user, input: username.typed }
-      const filter = userFilter.forUser(names)
-      const found = await find(filter, signal)
-      attempt.log.debug(
-        { filter: userFilter.show(names), base, found: found.found },
-        'searched the directory',
-      )
-      switch (found.found) {
-        case 'none':
-          return { outcome: 'unknown_user' }
-        case 'several':
-          attempt.log.error({ filter: userFilter.show(names), base }, 'several entries match one name')
-          return { outcome: 'ambiguous', count: found.count }
-        case 'one':
-          return await verify(found.person, attempt)
-      }
-    } catch (error) {
-      if (!(error instanceof DirectoryFailure)) throw error
-      const { message: cause, phase, credentialSent } = error
-      return { outcome: 'unavailable', cause, phase, credentialSent }
-    }
-  }
-
-  async function verify({ dn, user, denied }: Person, attempt: Attempt): Promise<Outcome> {
-    if (!(await attempt.mayVerify(user.id))) {
-      return { outcome: 'not_applicable', reason: 'the password may not be checked now' }
-    }
-    const answer = await directory.bind(dn, attempt.password, attempt.signal)
-    const refusal = bindOutcome(answer, user.id)
-    attempt.log.debug({ dn, result: describe(answer) }, 'bound as the user')
-    if (refusal) return refusal
-    if (user.state) {
-      return { outcome: 'account_state', subject: user.id, state: user.state, passwordVerified: true }
-    }
-    return denied ? { outcome: 'deny', reason: denied } : { outcome: 'accept', user }
+  function isOurs({ domain }: Username): boolean {
+    return domain === undefined || ourDomains.has(domain)
   }
 
   async function getUser(id: string, signal: AbortSignal): Promise<User | undefined> {
     const octets = idOctets(id, idAttribute)
     if (octets === undefined) return undefined
-    const found = await find(allOf(equals(idAttribute, octets), userFilter.forAnyone()), signal)
+    const found = await findPerson(allOf(equals(idAttribute, octets), userFilter.forAnyone()), signal)
     if (found.found === 'several')
       throw new DirectoryFailure('several entries have this id', { phase: 'lookup' })
     if (found.found === 'none') return undefined
-    const { user, denied } = found.person
-    return denied && !user.state ? { ...user, state: 'restricted' } : user
+    const { user, refusal } = await admissions(found.person, signal, log)
+    return refusal && !user.state ? { ...user, state: 'restricted' } : user
   }
 
   return {
     id: backendId,
     ...(realm && { realm }),
-    authenticate,
     getUser,
+
+    async authenticate(attempt) {
+      return isOurs(attempt.username) ? login(attempt) : { outcome: 'not_applicable', ...OTHER_REALM }
+    },
+
+    async look(username, signal, note) {
+      if (!isOurs(username)) return { found: 'not_applicable', ...OTHER_REALM }
+      const names = { username: username.user, input: username.typed }
+      const started = clock.now()
+      const found = await findPerson(userFilter.forUser(names), signal)
+      noteSearch(note, base, userFilter.show(names), found, clock.now() - started)
+      if (found.found !== 'one') return found
+      const { person } = found
+      const looking = clock.now()
+      const admitted = await admissions(person, signal, log)
+      await noteGroups(note, { person, admitted }, finder, settings, clock.now() - looking, signal)
+      const { user, refusal } = admitted
+      const state = lockedMemory.isLocked(user.id) ? 'locked' : user.state
+      return { found: 'one', user, ...(state && { state }), ...(refusal && { refusal }) }
+    },
 
     async probe(signal) {
       try {
-        const filter = userFilter.forAnyone()
         const request = {
           base,
           scope: 'base',
@@ -130,10 +91,13 @@ export function createLdapBackend(
           octetAttributes: [],
           sizeLimit: 1,
         } as const
-        const answer = await directory.search({ ...request, filter }, signal)
-        return answer.code === SUCCESS ? { ok: true } : { ok: false, reason: describe(answer) }
+        const answer = await directory.search({ ...request, filter: userFilter.forAnyone() }, signal)
+        const seen = { servers: directory.report() }
+        return answer.code === SUCCESS
+          ? { ok: true, ...seen }
+          : { ok: false, reason: describe(answer), ...seen }
       } catch (error) {
-        return { ok: false, reason: reasonOf(error) }
+        return { ok: false, reason: reasonOf(error), servers: directory.report() }
       }
     },
 

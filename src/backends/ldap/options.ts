@@ -1,5 +1,5 @@
 import { DurationOption, SecretOption, type Static, Type } from '../../plugin.ts'
-import { type PresetName, presets } from './presets.ts'
+import { type PresetName, presets } from './presets/presets.ts'
 
 const attributeName = '^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\\.[0-9]+)+)$'
 
@@ -40,20 +40,38 @@ const tls = Type.Object(
         description: "Name that the servers' certificates must carry, where it is not the host in `urls`.",
       }),
     ),
+    cert_file: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'PEM file with the certificate that this daemon shows to the servers, its chain included.',
+      }),
+    ),
+    key_file: Type.Optional(
+      Type.String({ minLength: 1, description: 'PEM file with the private key of `cert_file`.' }),
+    ),
   },
   { default: {}, description: 'How connections are encrypted. Certificates are always verified.' },
 )
 
 const bind = Type.Object(
   {
-    dn: Type.String({
-      minLength: 1,
-      description:
-        'Service account that searches: its DN, or for Active Directory also its UPN. Reading is enough.',
-    }),
-    password: SecretOption("The service account's password; better `password_file`."),
+    method: WordOption(
+      ['simple', 'external', 'anonymous'],
+      'How the service account proves itself: by `dn` and `password`, by the client certificate of `tls` ' +
+        '(SASL EXTERNAL), or not at all.',
+      'simple',
+    ),
+    dn: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Service account that searches: its DN, or for Active Directory also its UPN. Reading is enough.',
+      }),
+    ),
+    password: Type.Optional(SecretOption("The service account's password; better `password_file`.")),
   },
-  { description: 'The service account with which people are searched for.' },
+  { default: {}, description: 'The service account with which people are searched for.' },
 )
 
 const names = Type.Object(
@@ -78,6 +96,36 @@ const groups = Type.Object(
       default: {},
       description: 'Group pattern to the role that its members get, such as `"CN=Wiki Admins,*": admin`.',
     }),
+    nesting: Type.Optional(
+      WordOption(
+        ['auto', 'token_groups', 'in_chain', 'levels', 'direct'],
+        'How groups within groups are found, instead of the preset’s way: `token_groups` and `in_chain` are Active ' +
+          'Directory’s, `levels` asks level by level, `direct` leaves them out, `auto` takes what the server can do.',
+      ),
+    ),
+    base_dn: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'Entry below which groups are; without it the naming context that `base_dn` lies in.',
+      }),
+    ),
+    filter: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Filter that finds the groups of one person, for directories without `memberOf`: `{dn}` is the person’s DN, ' +
+          '`{username}` the login name, such as `(&(objectClass=posixGroup)(memberUid={username}))`.',
+      }),
+    ),
+    max_depth: SizeOption(10, 100, 'Groups within groups are followed so far; deeper ones are an outage.'),
+    max: SizeOption(5_000, 100_000, 'Groups one person may have; more are an outage.'),
+    cache: DurationOption('What is known of groups, not of people, is kept so long.', '5m'),
+    timeout: DurationOption('For finding all groups of one person.', '2s'),
+    when_unreadable: WordOption(
+      ['refuse', 'omit'],
+      'What a login is when the groups cannot be read: an outage, or one without groups and roles.',
+      'refuse',
+    ),
   },
   {
     default: {},
@@ -103,6 +151,10 @@ const pool = Type.Object(
       'A connection is replaced after this time, so that changes in DNS are seen.',
       '1h',
     ),
+    validate_after: DurationOption(
+      'A connection idle for this time is tried with a small search before a login uses it.',
+      '30s',
+    ),
   },
   { default: {}, description: 'Connections that are kept open, for this backend.' },
 )
@@ -115,12 +167,28 @@ export const options = Type.Object({
   urls: Type.Array(
     Type.String({ pattern: '^[Ll][Dd][Aa][Pp][Ss]?://', 'x-expected': '`ldaps://host` or `ldap://host`' }),
     {
-      minItems: 1,
+      default: [],
       uniqueItems: true,
       description:
-        'Servers of this one directory, in order; the next is used when no connection can be made.',
+        'Servers of this one directory, in order; the next is used when the ones before it give no answer.',
     },
   ),
+  discover: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$',
+      'x-expected': 'a DNS domain',
+      description:
+        'DNS domain whose SRV records name the servers, instead of `urls`: `_ldaps._tcp`, or `_ldap._tcp` with the ' +
+        'port and encryption that `tls` asks for.',
+    }),
+  ),
+  dns_servers: Type.Array(Type.String({ minLength: 1 }), {
+    default: [],
+    uniqueItems: true,
+    description:
+      'Name servers to ask for `discover` and for the hosts of servers, as `address` or `address:port`; without them the ' +
+      'system’s. For containers that cannot resolve the directory’s domain.',
+  }),
   tls,
   insecure: Type.Boolean({
     default: false,
@@ -155,6 +223,15 @@ export const options = Type.Object({
       description:
         'Further attributes of the user to hand to apps: their name here to their name in the directory.',
     },
+  ),
+  password_expiry_warning: DurationOption(
+    'A password that expires within this time is told to the app, where the entry says when it does.',
+    '336h',
+  ),
+  entry_cache: Type.Optional(
+    DurationOption(
+      'A found person and their groups are kept so long, so that a login is one bind. Without it nothing is kept.',
+    ),
   ),
   connect_timeout: DurationOption('For connecting to one server, TLS included.', '2s'),
   operation_timeout: DurationOption('For one answer of the directory.', '4s'),

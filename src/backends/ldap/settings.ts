@@ -1,9 +1,18 @@
 import { check, idAttributeOf, userFilterOf } from './check.ts'
-import { type Endpoint, parseEndpoint } from './endpoint.ts'
-import { type FilterTemplate, parseFilterTemplate } from './filter.ts'
-import { type GroupMatcher, matchGroups } from './groups.ts'
+import { type GroupMatcher, isSidPattern, matchGroups } from './groups/group.ts'
+import type { GroupSettings } from './groups/settings.ts'
 import type { LdapOptions } from './options.ts'
-import { type Preset, presets } from './presets.ts'
+import type { Preset } from './presets/preset.ts'
+import { presets } from './presets/presets.ts'
+import { isGuid } from './syntax/entry.ts'
+import {
+  type FilterTemplate,
+  parseFilter,
+  parseFilterTemplate,
+  parseGroupFilterTemplate,
+} from './syntax/filter.ts'
+import type { ServiceIdentity } from './wire/connection.ts'
+import { type Endpoint, parseEndpoint } from './wire/endpoint.ts'
 
 /** The options with their preset, read once. */
 export interface Settings {
@@ -12,10 +21,16 @@ export interface Settings {
   readonly endpoints: readonly Endpoint[]
   readonly userFilter: FilterTemplate
   readonly idAttribute: string
+  readonly service: ServiceIdentity
   /** Undefined: everybody. */
   readonly required: GroupMatcher | undefined
   readonly denied: GroupMatcher
-  readonly roles: readonly { readonly role: string; readonly matches: GroupMatcher }[]
+  readonly roles: readonly {
+    readonly role: string
+    readonly pattern: string
+    readonly matches: GroupMatcher
+  }[]
+  readonly groups: GroupSettings
 }
 
 /** @throws {Error} on options that `check` refuses */
@@ -31,10 +46,53 @@ export function readSettings(id: string, options: LdapOptions): Settings {
     options,
     preset: presets[options.preset],
     endpoints: options.urls.map(url => parseEndpoint(url, options.tls.starttls)),
+    service: readService(options.bind),
     userFilter: parseFilterTemplate(userFilter),
     idAttribute,
     required: required.length > 0 ? matchGroups(required) : undefined,
     denied: matchGroups(denied),
-    roles: Object.entries(roles).map(([pattern, role]) => ({ role, matches: matchGroups([pattern]) })),
+    roles: Object.entries(roles).map(([pattern, role]) => ({
+      role,
+      pattern,
+      matches: matchGroups([pattern]),
+    })),
+    groups: readGroupSettings(options, idAttribute),
+  }
+}
+
+/** @throws {Error} on options that `check` refuses */
+function readService({ method, dn, password }: LdapOptions['bind']): ServiceIdentity {
+  if (method !== 'simple') return { method }
+  if (dn === undefined || password === undefined) throw new Error('bind needs `dn` and `password`')
+  return { method, dn, password }
+}
+
+function readGroupSettings(
+  { groups, preset: name, base_dn }: LdapOptions,
+  idAttribute: string,
+): GroupSettings {
+  const preset: Preset = presets[name]
+  const nesting = groups.nesting ?? preset.nesting
+  const patterns = [...groups.required, ...Object.keys(groups.roles)]
+  const sidPatterns = groups.denied.some(isSidPattern)
+    ? 'denied'
+    : patterns.some(isSidPattern)
+      ? 'some'
+      : 'none'
+  return {
+    nesting,
+    baseDn: groups.base_dn,
+    peopleBaseDn: base_dn,
+    filter: groups.filter === undefined ? undefined : parseGroupFilterTemplate(groups.filter),
+    groupsAttribute: preset.groupsAttribute,
+    memberAttribute: preset.memberAttribute,
+    groupFilter: parseFilter(preset.groupFilter),
+    // Only Active Directory and what speaks its dialect has an objectGUID, and only they know its ways.
+    hasSids: isGuid(idAttribute) || !['levels', 'direct'].includes(nesting) || sidPatterns !== 'none',
+    sidPatterns,
+    maxDepth: groups.max_depth,
+    max: groups.max,
+    cacheMs: groups.cache,
+    timeoutMs: groups.timeout,
   }
 }

@@ -3,13 +3,15 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { systemClock } from '../../../src/authentication/clock.ts'
 import { check } from '../../../src/backends/ldap/check.ts'
-import { parseEndpoint } from '../../../src/backends/ldap/endpoint.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import { type LdapOptions, options as schema } from '../../../src/backends/ldap/options.ts'
+import type { Preset } from '../../../src/backends/ldap/presets/preset.ts'
+import { type PresetName, presets } from '../../../src/backends/ldap/presets/presets.ts'
+import { parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { resolvePlugin } from '../../../src/backends/registry.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { ldapOptions, nobody, tlsOptions } from './ldap-login.ts'
+import { groupOptions, ldapOptions, nobody, tlsOptions } from './ldap-login.ts'
 
 const sound = { urls: ['ldaps://dc1.corp.example'] }
 const findings = (...backends: Partial<LdapOptions>[]) =>
@@ -25,16 +27,34 @@ t.test('sound options have no findings', async t => {
   )
   t.same(findings({ urls: ['ldap://dc1'], tls: tlsOptions({ starttls: true }) }), [])
   t.same(findings({ preset: 'custom', user_filter: '(cn={input})', id_attribute: 'nsUniqueId' }), [])
+  const dns_servers = ['192.0.2.53', '192.0.2.53:5353', '2001:db8::53', '[2001:db8::53]:53']
+  t.same(findings({ urls: [], discover: 'corp.example', dns_servers }), [])
+  const groups = groupOptions({
+    filter: '(&(objectClass=posixGroup)(memberUid={username}))',
+    nesting: 'levels',
+  })
+  t.same(findings({ groups: { ...groups, base_dn: 'ou=groups,dc=corp,dc=example' } }), [])
+  t.same(
+    findings({ groups: groupOptions({ when_unreadable: 'omit', roles: { 'S-1-5-32-544': 'admin' } }) }),
+    [],
+  )
 })
 
 t.test('what the schema cannot say is refused at its place', async t => {
-  const groups = { required: [], denied: [], roles: {} }
+  const groups = groupOptions()
   const refused: [Partial<LdapOptions>, string, RegExp][] = [
     [{ urls: ['ldaps://a', 'ldap://b'] }, '/urls/1', /unencrypted/],
     [{ urls: ['ldaps://'] }, '/urls/0', /no LDAP URL/],
     [{ urls: ['ldaps://user:pw@a'] }, '/urls/0', /no credentials/],
     [{ urls: ['ldaps://a/dc=corp?uid'] }, '/urls/0', /ends with its host/],
     [{ tls: tlsOptions({ starttls: true }) }, '/urls/0', /encrypted from the start/],
+    [{ urls: [] }, '', /which servers/],
+    [{ discover: 'corp.example' }, '/discover', /exclude/],
+    [{ dns_servers: ['192.0.2.53', 'dns.corp.example'] }, '/dns_servers/1', /no address of a name server/],
+    [{ dns_servers: ['192.0.2.53:port'] }, '/dns_servers/0', /no address/],
+    [{ bind: { method: 'anonymous', dn: 'cn=x' } }, '/bind', /takes no/],
+    [{ bind: { method: 'external' } }, '/bind/method', /cert_file/],
+    [{ tls: tlsOptions({ cert_file: '/x.pem' }) }, '/tls', /go together/],
     [{ base_dn: 'corp.example' }, '/base_dn', /no DN/],
     [{ bind: { ...ldapOptions(sound).bind, dn: 'PLAIN' } }, '/bind/dn', /SASL/],
     [{ user_filter: '(uid={login})' }, '/user_filter', /no placeholder/],
@@ -45,6 +65,16 @@ t.test('what the schema cannot say is refused at its place', async t => {
     [{ groups: { ...groups, required: ['a', 'cn=\\zz'] } }, '/groups/required/1', /no pattern/],
     [{ groups: { ...groups, denied: ['cn="x"'] } }, '/groups/denied/0', /no pattern/],
     [{ groups: { ...groups, roles: { 'cn="x"': 'r' } } }, '/groups/roles/cn="x"', /no pattern/],
+    [{ groups: { ...groups, base_dn: 'groups' } }, '/groups/base_dn', /no DN/],
+    [{ groups: { ...groups, filter: '(memberUid={input})' } }, '/groups/filter', /\{dn\} and \{username\}/],
+    [{ groups: { ...groups, filter: '(memberUid={username}' } }, '/groups/filter', /no filter/],
+    [
+      { groups: { ...groups, filter: '(member={dn})', nesting: 'in_chain' } },
+      '/groups/nesting',
+      /no `filter`/,
+    ],
+    [{ groups: { ...groups, when_unreadable: 'omit', denied: ['a'] } }, '/groups/when_unreadable', /held to/],
+    [{ groups: { ...groups, when_unreadable: 'omit', required: ['a'] } }, '/groups/when_unreadable', /held/],
   ]
   for (const [changes, pointer, message] of refused) {
     const found = findings(changes)
@@ -58,6 +88,9 @@ t.test('unencrypted connections need a word, and that word is warned about', asy
     { severity: 'warning', pointer: '/insecure', message: /readable on the network/ },
   ])
   t.same(findings({ insecure: true }), [], 'nothing is unencrypted')
+  t.match(findings({ urls: [], discover: 'corp.example', insecure: true }), [{ pointer: '/insecure' }])
+  const starttls = tlsOptions({ starttls: true })
+  t.same(findings({ urls: [], discover: 'corp.example', insecure: true, tls: starttls }), [])
 })
 
 t.test('CVE-2022-30550: two backends on one server and base with different filters are refused', async t => {
@@ -115,31 +148,30 @@ t.test('a backend that cannot work stops the start', async t => {
   await backend.close()
 })
 
-t.test('every option is described, in the schema, in both examples and in the guide', async t => {
+const example = (name: string) => fileURLToPath(new URL(`../../../config/${name}.yaml`, import.meta.url))
+
+t.test('every option is described, in the schema, in every example and in the guide', async t => {
   const names = (properties: object): string[] =>
     Object.entries(properties).flatMap(([name, inner]) => {
       t.ok(inner.description, `${name} has a description`)
       return [name, ...names(inner.properties ?? {})]
     })
-  const pages = ['config/openldap.yaml', 'config/active-directory.yaml', 'docs/backends/ldap.md'].map(page =>
-    readFileSync(new URL(`../../../${page}`, import.meta.url), 'utf8'),
-  )
-  for (const name of names(schema.properties)) {
-    t.ok(
-      pages.every(page => page.includes(name)),
-      name,
-    )
+  const guide = fileURLToPath(new URL('../../../docs/backends/ldap.md', import.meta.url))
+  for (const page of [...Object.keys(presets).map(example), guide]) {
+    const text = readFileSync(page, 'utf8')
+    const missing = names(schema.properties).filter(name => !text.includes(name))
+    t.same(missing, [], page)
   }
 })
 
-t.test('both examples pass, as they are and with what is commented out', async t => {
-  for (const name of ['openldap', 'active-directory']) {
-    const file = fileURLToPath(new URL(`../../../config/${name}.yaml`, import.meta.url))
+t.test('every example passes, as it is and with what is commented out', async t => {
+  for (const name of Object.keys(presets)) {
+    const file = example(name)
     const asIs = await loadConfig({ file, env: {}, resolvePlugin })
     t.match(asIs.config.backends[0], { type: 'ldap', plugin: ldapPlugin, options: { preset: name } })
-    // A commented option is a `# key: value`; `names` of the example has its children commented too.
+    // A commented option is a `# key: value`; `names` of an example may have its children commented too.
     const full = readFileSync(file, 'utf8')
-      .replace(/^(\s+)# (?=(?:starttls|insecure|netbios|upn_suffixes|[a-z_]+):(?: |$))/gm, '$1')
+      .replace(/^(\s+)# (?=[a-z_]+:(?: |$))/gm, '$1')
       .replace(/^(\s+)# {3}(?=[a-z_]+:)/gm, '$1  ')
     const bytes = Buffer.from(full)
     const loaded = await loadConfig({
@@ -152,6 +184,21 @@ t.test('both examples pass, as they are and with what is commented out', async t
       id_attribute: /.+/,
       user_filter: /.+/,
       connect_timeout: 2_000,
+      entry_cache: 30_000,
+      pool: { validate_after: 30_000 },
+      groups: { nesting: /.+/, base_dn: /.+/ },
+      tls: { cert_file: /.+/ },
     })
+  }
+})
+
+t.test('what an example shows as the default of its preset is that', async t => {
+  for (const [name, preset] of Object.entries(presets) as [PresetName, Preset][]) {
+    const text = readFileSync(example(name), 'utf8')
+    const shown = (option: string) => new RegExp(`^ +(?:# )?${option}: (\\S+)`, 'm').exec(text)?.[1]
+    t.equal(shown('nesting'), preset.nesting, name)
+    if (preset.userFilter === undefined) continue
+    t.equal(shown('user_filter'), preset.userFilter, name)
+    t.equal(shown('id_attribute'), preset.idAttribute, name)
   }
 })

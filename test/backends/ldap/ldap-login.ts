@@ -13,6 +13,9 @@ import type { Slapd, TestScope } from '../../support/slapd.ts'
 export const nobody: LocalUsers = {
   authenticateByUsername: () => Promise.reject(new Error('not for LDAP')),
   authenticateByEmail: () => Promise.reject(new Error('not for LDAP')),
+  findByUsername: () => undefined,
+  findByEmail: () => undefined,
+  count: () => ({ all: 0, withEmail: 0 }),
   getUser: () => undefined,
   probe: () => ({ ok: true }),
 }
@@ -23,14 +26,41 @@ export function ldapOptions(changes: Partial<LdapOptions> & Pick<LdapOptions, 'u
     preset: 'openldap',
     tls: tlsOptions(),
     insecure: false,
-    bind: { dn: 'cn=gatehouse,ou=services,dc=corp,dc=example', password: new Secret('gatehouse-secret-1') },
+    bind: {
+      method: 'simple',
+      dn: 'cn=gatehouse,ou=services,dc=corp,dc=example',
+      password: new Secret('gatehouse-secret-1'),
+    },
     base_dn: 'dc=corp,dc=example',
     names: { upn_suffixes: [] },
-    groups: { required: [], denied: [], roles: {} },
+    groups: groupOptions(),
+    dns_servers: [],
+    password_expiry_warning: 1_209_600_000,
     attributes: {},
     connect_timeout: 2_000,
     operation_timeout: 2_000,
-    pool: { search: 2, bind: 8, waiting: 500, idle_timeout: 600_000, max_age: 3_600_000 },
+    pool: {
+      search: 2,
+      bind: 8,
+      waiting: 500,
+      idle_timeout: 600_000,
+      max_age: 3_600_000,
+      validate_after: 30_000,
+    },
+    ...changes,
+  }
+}
+
+export function groupOptions(changes: Partial<LdapOptions['groups']> = {}): LdapOptions['groups'] {
+  return {
+    required: [],
+    denied: [],
+    roles: {},
+    max_depth: 10,
+    max: 5_000,
+    cache: 300_000,
+    timeout: 2_000,
+    when_unreadable: 'refuse',
     ...changes,
   }
 }

@@ -8,7 +8,7 @@ import { corpPeople, corpPeopleDn } from '../../support/corp.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
-import { openDesk, slapdOptions, tlsOptions } from './ldap-login.ts'
+import { groupOptions, openDesk, slapdOptions, tlsOptions } from './ldap-login.ts'
 
 const { alice, bob } = corpPeople
 const soon = () => AbortSignal.timeout(5_000)
@@ -31,7 +31,7 @@ t.test('the right password is accepted, with who it is', async t => {
       username: 'alice',
       displayName: 'Alice Liddell',
       email: 'alice@corp.example',
-      groups: ['staff', 'wiki-editors', 'Wiki Admins, R&D (EMEA)'],
+      groups: ['Wiki Admins, R&D (EMEA)', 'all-hands', 'staff', 'wiki-editors'],
       roles: [],
       attributes: {},
     },
@@ -138,11 +138,11 @@ t.test('a name of another realm is not ours to judge, one of ours is found by th
 })
 
 t.test('groups give roles, and let in or keep out after the password was proved', async t => {
-  const groups = {
+  const groups = groupOptions({
     required: ['cn=staff,ou=groups,*'],
     denied: ['wiki-editors'],
     roles: { 'CN=Wiki Admins\\, R&D (EMEA),*': 'admin', staff: 'user', none: 'nothing' },
-  }
+  })
   const strict = await openDesk(t, slapdOptions(slapd, { groups }))
   const { lukasz } = corpPeople
   t.match(await strict.login('lukasz', lukasz.password), {
@@ -152,7 +152,7 @@ t.test('groups give roles, and let in or keep out after the password was proved'
   t.match(await strict.login('bob', bob.password), { outcome: 'accept', user: { roles: ['user'] } })
   t.match(await strict.login('alice', alice.password), { outcome: 'deny', reason: 'in a denied group' })
   t.match(await strict.login('alice', 'wrong'), { outcome: 'wrong_password' })
-  const required = { required: ['board'], denied: [], roles: {} }
+  const required = groupOptions({ required: ['board'] })
   const closed = await openDesk(t, slapdOptions(slapd, { groups: required }))
   t.match(await closed.login('bob', bob.password), {
     outcome: 'deny',
@@ -233,7 +233,7 @@ t.test('ldaps is verified against our own CA and the name, by address too; Start
     { options: slapdOptions(slapd, { tls: tlsOptions() }), why: /certificate/ },
     {
       options: slapdOptions(slapd, { tls: tlsOptions({ ca_file, servername: 'dc1.corp.example' }) }),
-      why: /altnames/,
+      why: /does not match the name: it is for .+, and not for /,
     },
     {
       options: slapdOptions(slapd, {
@@ -247,7 +247,7 @@ t.test('ldaps is verified against our own CA and the name, by address too; Start
         ...starttls,
         tls: tlsOptions({ ca_file, starttls: true, servername: 'x.y' }),
       }),
-      why: /altnames/,
+      why: /does not match the name: it is for .+, and not for /,
     },
   ]
   for (const options of trusted) {
@@ -266,7 +266,7 @@ t.test('ldaps is verified against our own CA and the name, by address too; Start
 
 t.test('a service account that is refused is an outage, said loudly and tried once a minute', async t => {
   const clock = createFakeClock()
-  const bind = { dn: slapd.serviceDn, password: new Secret('not the password') }
+  const bind = { method: 'simple' as const, dn: slapd.serviceDn, password: new Secret('not the password') }
   const locked = await openDesk(t, slapdOptions(slapd, { bind }), clock)
   const tryOften = async () => {
     const outcomes = await Promise.all(
@@ -297,7 +297,7 @@ t.test('a wrong base is an outage with a hint, not an unknown user', async t => 
   const outcome = await lost.login('alice', alice.password)
   t.match(outcome, { outcome: 'unavailable', cause: /noSuchObject.*base_dn/, credentialSent: false })
   t.match(await lost.backend.probe(soon()), { ok: false, reason: /base_dn/ })
-  t.same(await desk.backend.probe(soon()), { ok: true })
+  t.match(await desk.backend.probe(soon()), { ok: true, servers: [{ server: slapd.ldapsUrl, ok: true }] })
 })
 
 t.test('a connection that the server closed while idle is replaced, and nobody notices', async t => {
@@ -317,51 +317,26 @@ t.test('a connection that the server closed while idle is replaced, and nobody n
 
 t.test('idle and old connections are replaced', async t => {
   const clock = createFakeClock()
-  const proxy = await startTcpProxy(t, { port: slapd.ldapsPort })
-  const pool = { search: 2, bind: 8, waiting: 500, idle_timeout: 600_000, max_age: 3_600_000 }
-  const patient = await openDesk(
-    t,
-    slapdOptions(slapd, { urls: [`ldaps://localhost:${proxy.port}`], pool }),
-    clock,
-  )
-  const accepted = async () => {
+  const patient = await openDesk(t, slapdOptions(slapd), clock)
+  const before = (await slapd.binds()).length
+  // Those on which somebody bound: the looks that the daemon takes at its servers are none.
+  const opened = async () => {
     t.match(await patient.login('alice', alice.password), { outcome: 'accept' })
-    return proxy.accepted()
+    return new Set((await slapd.binds()).slice(before).map(({ connection }) => connection)).size
   }
-  t.equal(await accepted(), 2)
+  t.equal(await opened(), 2)
   clock.advance(599_999)
-  t.equal(await accepted(), 2, 'kept for ten minutes')
+  t.equal(await opened(), 2, 'kept for ten minutes')
   clock.advance(600_000)
-  t.equal(await accepted(), 4, 'and no longer')
-  for (let minute = 0; minute < 60; minute += 5) {
+  t.equal(await opened(), 4, 'and no longer')
+  for (let minute = 0; minute < 50; minute += 5) {
     clock.advance(300_000)
-    await accepted()
+    t.equal(await opened(), 4)
   }
-  t.equal(proxy.accepted(), 6, 'nor more than an hour when busy')
-})
-
-t.test('with the first server dead the second is asked, and the first again after some seconds', async t => {
-  const clock = createFakeClock()
-  const first = await startTcpProxy(t, { port: slapd.ldapsPort })
-  const second = await startTcpProxy(t, { port: slapd.ldapsPort })
-  const urls = [first, second].map(({ port }) => `ldaps://localhost:${port}`)
-  const twoServers = await openDesk(t, slapdOptions(slapd, { urls }), clock)
-  const login = () => twoServers.login('alice', alice.password)
-  await first.refuse()
-  t.match(await login(), { outcome: 'accept' })
-  t.equal(second.accepted(), 2)
-  t.match(twoServers.log.at('warn'), [{ fields: { server: urls[0] } }])
-  await first.accept()
-  second.cut('rst')
-  while (second.connections() > 0) await pause(1)
-  t.match(await login(), { outcome: 'accept' })
-  t.equal(first.accepted(), 0, 'not yet')
-  clock.advance(5_000)
-  second.cut('rst')
-  while (second.connections() > 0) await pause(1)
-  t.match(await login(), { outcome: 'accept' })
-  t.equal(first.accepted(), 2)
-  t.match(twoServers.log.at('info'), [{ fields: { server: urls[0] } }])
+  clock.advance(300_000)
+  await opened()
+  clock.advance(300_000)
+  t.equal(await opened(), 6, 'nor more than an hour when busy')
 })
 
 t.test('no password and no secret is ever logged', async t => {
@@ -373,7 +348,7 @@ t.test('no password and no secret is ever logged', async t => {
 })
 
 t.test(
-  'a directory that is down is unavailable, never a wrong password, and is back at once when it is up',
+  'a directory that is down is unavailable, never a wrong password, and is back soon when it is up',
   async t => {
     await slapd.stop()
     for (let count = 0; count < 3; count++) {
@@ -389,7 +364,7 @@ t.test(
     t.match(await desk.backend.probe(soon()), { ok: false, reason: /ECONNREFUSED/ })
     await slapd.start()
     const started = performance.now()
-    t.match(await desk.login('alice', alice.password), { outcome: 'accept' })
+    while ((await desk.login('alice', alice.password)).outcome !== 'accept') await pause(10)
     t.match(await desk.login('alice', 'wrong'), { outcome: 'wrong_password' })
     t.ok(performance.now() - started < 2_000)
   },

@@ -2,17 +2,33 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { AndFilter, EqualityFilter, FilterParser } from 'ldapts'
 import t from 'tap'
-import { canonicalDn, type EscapedDn, escapeDn, isUnder, parseDn } from '../../../src/backends/ldap/dn.ts'
-import { formatGuid, idOctets, parseGuid, readEntry, readId } from '../../../src/backends/ldap/entry.ts'
+import { matchesGlob, matchGroups, readGroup, unnamedGroup } from '../../../src/backends/ldap/groups/group.ts'
+import { bindOutcome } from '../../../src/backends/ldap/person/verdict.ts'
+import { presets } from '../../../src/backends/ldap/presets/presets.ts'
+import {
+  canonicalDn,
+  type EscapedDn,
+  escapeDn,
+  isUnder,
+  parseDn,
+} from '../../../src/backends/ldap/syntax/dn.ts'
+import {
+  formatGuid,
+  idOctets,
+  parseGuid,
+  readEntry,
+  readId,
+} from '../../../src/backends/ldap/syntax/entry.ts'
 import {
   type EscapedFilter,
   escapeFilter,
   FilterTemplateError,
+  parseFilter,
   parseFilterTemplate,
-} from '../../../src/backends/ldap/filter.ts'
-import { matchesGlob, matchGroups, readGroup } from '../../../src/backends/ldap/groups.ts'
-import { presets } from '../../../src/backends/ldap/presets.ts'
-import { bindOutcome, describe } from '../../../src/backends/ldap/result.ts'
+  parseGroupFilterTemplate,
+} from '../../../src/backends/ldap/syntax/filter.ts'
+import { formatSid, neighbourSid, parseSid } from '../../../src/backends/ldap/syntax/sid.ts'
+import { describe } from '../../../src/backends/ldap/wire/result.ts'
 
 const anyText = fc.string({ unit: 'binary', maxLength: 40 })
 const wickedText = fc
@@ -118,6 +134,29 @@ t.test('a name never becomes a part of the filter', async t => {
   t.equal(suffixed.forUser({ username: 'a', input: 'b' }).toString().includes('\\40'), true)
 })
 
+t.test('a DN never becomes a part of a groups.filter', async t => {
+  const template = parseGroupFilterTemplate('(| (member={dn}) (memberUid={username}))')
+  fc.assert(
+    fc.property(text, text, (dn, username) => {
+      const { filters } = template.forMember({ dn, username }) as AndFilter
+      assert.deepEqual(
+        filters.map(leaf => (leaf as EqualityFilter).value),
+        [Buffer.from(dn), Buffer.from(username)],
+      )
+    }),
+  )
+  const refused = {
+    '(member={input})': /\{dn\} and \{username\}/,
+    '(member=x)': /neither/,
+    '(member={dn}*)': /wild/,
+  }
+  for (const [filter, message] of Object.entries(refused)) {
+    t.throws(() => parseGroupFilterTemplate(filter), { constructor: FilterTemplateError, message }, filter)
+  }
+  t.equal(parseFilter('(& (a=b) (c=d))').toString(), '(&(a=b)(c=d))')
+  t.throws(() => parseFilter('(a=b'), FilterTemplateError)
+})
+
 t.test('a template that is no filter, or could widen one, is refused with the reason', async t => {
   const refused = {
     '(uid={user})': /\{user\} is no placeholder/,
@@ -157,6 +196,63 @@ t.test('a GUID is written as Microsoft writes it, and read back', async t => {
   }
 })
 
+t.test('a SID is written as Microsoft writes it, and read back', async t => {
+  const known = {
+    'S-1-5-32-544': '01020000000000052000000020020000',
+    'S-1-5-21-3623811015-3361044348-30300820-1013':
+      '010500000000000515000000c7f7fed77c7755c8945ace01f5030000',
+    'S-1-1-0': '010100000000000100000000',
+    'S-1-5': '0100000000000005',
+    'S-1-0x010203040506-7': '010101020304050607000000',
+  }
+  for (const [text, hex] of Object.entries(known)) {
+    t.equal(formatSid(Buffer.from(hex, 'hex')), text)
+    t.same(parseSid(text.toLowerCase()), Buffer.from(hex, 'hex'))
+  }
+  const authority = fc.oneof(fc.nat({ max: 2 ** 32 - 1 }), fc.nat({ max: 2 ** 48 - 1 }))
+  const parts = fc.array(fc.nat({ max: 2 ** 32 - 1 }), { maxLength: 15 })
+  fc.assert(
+    fc.property(authority, parts, (number, numbers) => {
+      const octets = Buffer.alloc(8 + 4 * numbers.length)
+      octets.writeUInt16BE(0x100 + numbers.length)
+      octets.writeUIntBE(number, 2, 6)
+      for (const [index, each] of numbers.entries()) octets.writeUInt32LE(each, 8 + 4 * index)
+      const text = formatSid(octets) ?? ''
+      assert.ok(text.startsWith('S-1-') && text.split('-').length === 3 + numbers.length)
+      assert.deepEqual(parseSid(text), octets)
+    }),
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 80 }), bytes => {
+      const text = formatSid(Buffer.from(bytes))
+      if (text !== undefined) assert.deepEqual(parseSid(text), Buffer.from(bytes))
+    }),
+  )
+  for (const none of ['', '0100', '0201000000000005', '010100000000000500', '01010000000000050000']) {
+    t.equal(formatSid(Buffer.from(none, 'hex')), undefined, none)
+  }
+  const wrong = [
+    'S-1-',
+    'S-2-5-1',
+    'S-1-5-4294967296',
+    'S-1-4294967296',
+    'S-1-0x000000000005',
+    'S-1-5-x',
+    'x',
+  ]
+  for (const none of wrong) t.equal(parseSid(none), undefined, none)
+  t.equal(parseSid(`S-1-5${'-1'.repeat(16)}`), undefined)
+})
+
+t.test('the primary group is a neighbour of its members in the domain', async t => {
+  const alice = parseSid('S-1-5-21-1-2-3-1105') ?? Buffer.alloc(0)
+  t.equal(formatSid(neighbourSid(alice, 513) ?? Buffer.alloc(0)), 'S-1-5-21-1-2-3-513')
+  t.equal(formatSid(alice), 'S-1-5-21-1-2-3-1105', 'and stays who she is')
+  for (const id of [-1, 2 ** 32, 1.5, Number.NaN]) t.equal(neighbourSid(alice, id), undefined, String(id))
+  t.equal(neighbourSid(Buffer.from('x'), 513), undefined)
+  t.equal(neighbourSid(parseSid('S-1-5') ?? alice, 513), undefined)
+})
+
 t.test('entries are read whatever case, number and kind of values the server sends', async t => {
   const guid = Buffer.from('33221100554477668899aabbccddeeff', 'hex')
   const entry = readEntry({ dn: 'cn=a', OBJECTGUID: guid, Mail: 'a@x', cn: ['a', 'b'], empty: [] })
@@ -171,7 +267,20 @@ t.test('entries are read whatever case, number and kind of values the server sen
     readId(readEntry({ dn: 'cn=a', objectGuid: 'abcdefghijklmnop' }), 'objectGUID'),
     '64636261-6665-6867-696a-6b6c6d6e6f70',
   )
-  t.ok(readEntry({ dn: 'cn=a', 'memberOf;range=0-1499': 'cn=g' }).isPartial('memberof'))
+  t.same(readEntry({ dn: 'cn=a', memberOf: [], 'memberOf;Range=0-1499': 'cn=g' }).range('memberof'), {
+    attribute: 'memberof;range=0-1499',
+    from: 0,
+    next: 1_500,
+  })
+  t.match(readEntry({ dn: 'cn=a', 'member;range=1500-*': 'cn=g' }).range('member'), { from: 1_500 })
+  t.equal(readEntry({ dn: 'cn=a', member: 'cn=g' }).range('member'), undefined)
+  t.same(
+    readEntry({ dn: 'cn=a', 'member;range=0-x': 'cn=g' }).range('member')?.from,
+    Number.NaN,
+    'never whole',
+  )
+  const names = readEntry({ dn: 'cn=a', objectSid: ['a', 'é'] })
+  t.same(names.allOctets('objectsid'), [Buffer.from('a'), Buffer.from('é')])
   t.equal(readEntry({ dn: ['cn=a', 'cn=b'] as unknown as string }).dn, '', 'an attribute called dn')
 })
 
@@ -206,6 +315,19 @@ t.test('patterns are matched against DNs in any spelling, others against names',
   t.throws(() => matchGroups(['cn="x",*']), /no pattern over DNs/)
 })
 
+t.test('patterns over SIDs are matched against SIDs, never against names that look like one', async t => {
+  const admins = readGroup('cn=Domain Admins,dc=corp', 'S-1-5-21-1-2-3-512')
+  const foreign = unnamedGroup('S-1-5-21-9-9-9-1105')
+  const impostor = readGroup('cn=S-1-5-21-1-2-3-512,dc=corp', 'S-1-5-21-1-2-3-4711')
+  t.ok(matchGroups(['s-1-5-21-1-2-3-512'])([admins]))
+  t.ok(matchGroups(['S-1-5-21-*-512'])([admins]))
+  t.ok(matchGroups(['S-1-5-21-9-9-9-*'])([foreign]))
+  t.ok(matchGroups(['Domain Admins'])([admins]))
+  t.notOk(matchGroups(['S-1-5-21-1-2-3-512'])([impostor, foreign]))
+  t.notOk(matchGroups(['cn=*'])([foreign]))
+  t.ok(matchGroups(['S-1-team'])([readGroup('cn=S-1-team,dc=corp')]), 'a name like another')
+})
+
 t.test('a star stands for any text', async t => {
   t.ok(matchesGlob('a*b*c', 'abc') && !matchesGlob('ab*bc', 'abc'), 'no character counts twice')
   const pieces = fc.array(fc.stringMatching(/^[ab]{0,3}$/), { minLength: 1, maxLength: 4 })
@@ -222,6 +344,11 @@ t.test('every result of a bind has its outcome, and only 0 and 49 speak of the p
     code: 49,
     message: `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${data}, v1db1\0`,
   })
+  const person = {
+    dn: 'cn=id',
+    user: { id: 'id', username: 'id', groups: [], roles: [], attributes: {} },
+    member: { dn: 'cn=id', username: 'id', listed: [], range: undefined, primaryGroup: undefined },
+  }
   const state = (state: string, passwordVerified: boolean) => ({
     outcome: 'account_state',
     subject: 'id',
@@ -243,12 +370,12 @@ t.test('every result of a bind has its outcome, and only 0 and 49 speak of the p
     '52E': { outcome: 'wrong_password', subject: 'id' },
     '9999': { outcome: 'wrong_password', subject: 'id' },
   }
-  for (const [data, outcome] of Object.entries(expected)) t.same(bindOutcome(ad(data), 'id'), outcome, data)
-  t.same(bindOutcome({ code: 49, message: '' }, 'id'), { outcome: 'wrong_password', subject: 'id' })
-  t.equal(bindOutcome({ code: 0, message: '' }, 'id'), undefined)
+  for (const [data, outcome] of Object.entries(expected)) t.same(bindOutcome(ad(data), person), outcome, data)
+  t.same(bindOutcome({ code: 49, message: '' }, person), { outcome: 'wrong_password', subject: 'id' })
+  t.equal(bindOutcome({ code: 0, message: '' }, person), undefined)
   for (let code = 1; code <= 300; code++) {
     if (code === 49) continue
-    const outcome = bindOutcome({ ...ad('533'), code }, 'id')
+    const outcome = bindOutcome({ ...ad('533'), code }, person)
     assert.equal(outcome?.outcome, 'unavailable', `result ${code}`)
     assert.equal('credentialSent' in outcome && outcome.credentialSent, true, `result ${code}`)
   }
@@ -260,7 +387,7 @@ t.test('the state of an Active Directory account is read from its entry', async 
   const now = Date.UTC(2026, 0, 1)
   const fileTime = (wallMs: number) => String((wallMs + 11_644_473_600_000) * 10_000)
   const read = (attributes: Record<string, string>) =>
-    presets['active-directory'].readState(readEntry({ dn: 'cn=a', ...attributes }), now)
+    presets['active-directory'].readState(readEntry({ dn: 'cn=a', ...attributes }), now).state
   t.equal(
     read({ userAccountControl: '512', accountExpires: '9223372036854775807', pwdLastSet: '1' }),
     undefined,
@@ -271,5 +398,5 @@ t.test('the state of an Active Directory account is read from its entry', async 
   t.equal(read({ userAccountControl: '512', accountExpires: fileTime(now + 60_000) }), undefined)
   t.equal(read({ userAccountControl: '512', pwdLastSet: '0' }), 'password_must_change')
   t.equal(read({ userAccountControl: '66048', pwdLastSet: '0' }), undefined, 'the password never expires')
-  t.equal(presets.openldap.readState(readEntry({ dn: 'cn=a' }), now), undefined)
+  t.same(presets.openldap.readState(readEntry({ dn: 'cn=a' }), now), {})
 })

@@ -1,0 +1,32 @@
+/** The files that `tls` names. */
+import { readFile, stat } from 'node:fs/promises'
+import type { Log } from '../../plugin.ts'
+import type { LdapOptions } from './options.ts'
+import { type ClientCertificate, checkClientCertificate } from './wire/client-certificate.ts'
+
+/** @throws {Error} if the file can't be read or holds no certificate: trusting nobody would look like an outage */
+export async function readCertificates({ tls: { ca_file } }: LdapOptions): Promise<string | undefined> {
+  if (ca_file === undefined) return undefined
+  const pem = await readFile(ca_file, 'utf8')
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
+  throw new Error(`tls.ca_file: ${ca_file} holds no PEM certificate`)
+}
+
+const EVERYBODY_MAY_READ = 0o004
+
+/**
+ * @param log told if the key is open to everybody
+ * @throws {Error} if a file can't be read or the two do not go together
+ */
+export async function readClientCertificate(
+  { tls: { cert_file, key_file } }: LdapOptions,
+  log?: Log,
+): Promise<ClientCertificate | undefined> {
+  if (cert_file === undefined || key_file === undefined) return undefined
+  const { mode } = await stat(key_file)
+  if (mode & EVERYBODY_MAY_READ) {
+    log?.warn({ file: key_file }, 'every user of this machine may read tls.key_file: chmod o-r the file')
+  }
+  const [cert, key] = await Promise.all([readFile(cert_file, 'utf8'), readFile(key_file, 'utf8')])
+  return checkClientCertificate({ cert, key })
+}

@@ -1,0 +1,96 @@
+/** What a login or a look says to whoever has it explained: facts for operators, never a secret. */
+import type { Fact, Outcome } from '../../plugin.ts'
+import type { Admitted } from './admission.ts'
+import type { GroupFinder } from './groups/finder.ts'
+import { showPath } from './groups/paths.ts'
+import type { Person } from './person/user.ts'
+import type { Found } from './person-search.ts'
+import type { Settings } from './settings.ts'
+import type { BindAnswer } from './wire/connection.ts'
+import { DirectoryFailure } from './wire/failure.ts'
+import { describe } from './wire/result.ts'
+
+type Note = (fact: Fact) => void
+
+/** @param filter as it was sent, as text */
+export function noteSearch(note: Note, base: string, filter: string, found: Found, durationMs: number): void {
+  note({ what: 'base', value: base })
+  note({ what: 'filter', value: filter })
+  note({ what: 'found', value: whom(found), durationMs })
+  if (found.found !== 'one') return
+  const { id, state } = found.person.user
+  note({ what: 'id', value: id })
+  if (state) note({ what: 'state', value: `${state}, says the entry` })
+}
+
+function whom(found: Found): string {
+  switch (found.found) {
+    case 'none':
+      return 'nobody'
+    case 'several':
+      return `${found.count} entries or more: no password is sent`
+    case 'one':
+      return found.person.dn
+  }
+}
+
+/** @param refusal undefined if the password is right and nothing speaks against the account */
+export function noteBind(
+  note: Note,
+  answer: BindAnswer,
+  refusal: Outcome | undefined,
+  durationMs: number,
+): void {
+  note({ what: 'bind', value: `${describe(answer)}: ${inWords(refusal)}`, durationMs })
+}
+
+/** The groups, each with the path that led to it, and what they mean. */
+export async function noteGroups(
+  note: Note,
+  { person, admitted }: { readonly person: Person; readonly admitted: Admitted },
+  finder: GroupFinder,
+  settings: Settings,
+  durationMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { found, refusal } = admitted
+  if (found === undefined) {
+    note({ what: 'groups', value: 'cannot be read: goes on without groups and roles', durationMs })
+    return
+  }
+  const { groups, way } = found
+  note({ what: 'groups', value: `${groups.length}, found by ${way}`, durationMs })
+  try {
+    for (const path of await finder.explain(person.member, groups, signal)) {
+      note({ what: 'group', value: showPath(path, person.user.username) })
+    }
+  } catch (error) {
+    // The login is decided already; only its explanation is shorter.
+    if (!(error instanceof DirectoryFailure)) throw error
+    for (const { name } of groups) note({ what: 'group', value: name })
+  }
+  for (const { role, pattern, matches } of settings.roles) {
+    if (matches(groups)) note({ what: 'role', value: `${role}, by ${pattern}` })
+  }
+  if (refusal) note({ what: 'refused', value: refusal })
+}
+
+function inWords(refusal: Outcome | undefined): string {
+  switch (refusal?.outcome) {
+    case undefined:
+      return 'the password is right'
+    case 'account_state':
+      return `${refusal.state}, ${refusal.passwordVerified ? 'with the right password' : 'whatever the password'}`
+    case 'wrong_password':
+      return 'wrong password'
+    case 'unknown_user':
+      return 'no such user'
+    case 'unavailable':
+      return 'says nothing about the password'
+    case 'accept':
+    case 'ambiguous':
+    case 'deny':
+    case 'not_applicable':
+      return refusal.outcome
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * What a directory's answer to a user's bind means (directory.md, Bind errors of AD; RFC 4511 appendix A;
+ * draft-behera-ldap-password-policy-11 section 6.2; the bind of 389 Directory Server). "Verified" is said only of what comes
+ * after the password was found right; everything else says nothing about it.
+ *
+ * | result | beside it                              | outcome                       | verified |
+ * |--------|----------------------------------------|-------------------------------|----------|
+ * | 0      | nothing                                | what the entry says, or good  | yes      |
+ * | 0      | policy: to be changed after a reset    | `password_must_change`        | yes      |
+ * | 0      | policy: expired, no grace login        | `password_expired`            | yes      |
+ * | 0      | policy: a grace login                  | good, also where the entry says that the password has expired | yes |
+ * | 0      | policy: locked                         | `locked`                      | no       |
+ * | 49     | AD 530, 531, 532, 533, 701, 773        | as the table below            | yes      |
+ * | 49     | AD 775, 52f                            | `locked`, `restricted`        | no       |
+ * | 49     | AD 525                                 | `unknown_user`                |          |
+ * | 49     | AD 80090346                            | `unavailable`: channel binding, seen before any password | |
+ * | 49     | policy: expired                        | `password_expired`: OpenLDAP and 389 DS look after the password | yes |
+ * |        |                                        | FreeIPA before it, and others may: what the entry says, or `password_expired` | no |
+ * | 49     | policy: locked                         | `locked`: OpenLDAP looks before the password | no |
+ * | 49     | anything else                          | `wrong_password`, whatever the entry says | |
+ * | 19     | policy: locked, or the entry says so   | `locked` (389 DS)             | no       |
+ * | 53     | the entry says `disabled`              | `disabled` (389 DS, FreeIPA: before the password) | no |
+ * | other  |                                        | `unavailable`                 |          |
+ */
+import type { AccountState, Outcome, Warning } from '../../../plugin.ts'
+import type { BindAnswer } from '../wire/connection.ts'
+import { BAD_BINDINGS, describe, INVALID_CREDENTIALS, SUCCESS, subCode } from '../wire/result.ts'
+import type { Person } from './user.ts'
+
+interface Classified {
+  readonly state: AccountState
+  /** It comes only with the right password. */
+  readonly verified: boolean
+}
+
+/** Active Directory's sub-codes of result 49. */
+const SUB_CODES: ReadonlyMap<string, Classified> = new Map<string, Classified>([
+  ['52f', { state: 'restricted', verified: false }],
+  ['530', { state: 'logon_hours', verified: true }],
+  ['531', { state: 'workstation_not_allowed', verified: true }],
+  ['532', { state: 'password_expired', verified: true }],
+  ['533', { state: 'disabled', verified: true }],
+  ['701', { state: 'expired', verified: true }],
+  ['773', { state: 'password_must_change', verified: true }],
+  ['775', { state: 'locked', verified: false }],
+])
+const UNKNOWN_USER = '525'
+
+const CONSTRAINT_VIOLATION = 19
+const UNWILLING_TO_PERFORM = 53
+
+/**
+ * What a user's bind amounts to; undefined means that the password is right and nothing speaks against the account.
+ *
+ * @param expiryIsProof whether this directory refuses an expired password only where it is the right one
+ */
+export function bindOutcome(
+  answer: BindAnswer,
+  { user }: Person,
+  expiryIsProof = false,
+): Outcome | undefined {
+  const said = (found: Classified): Outcome => ({
+    outcome: 'account_state',
+    subject: user.id,
+    state: found.state,
+    passwordVerified: found.verified,
+  })
+  switch (answer.code) {
+    case SUCCESS: {
+      const found = afterSuccess(answer, user.state)
+      return found && said(found)
+    }
+    case INVALID_CREDENTIALS: {
+      const sub = subCode(answer)
+      if (sub === UNKNOWN_USER) return { outcome: 'unknown_user' }
+      if (sub === BAD_BINDINGS) break
+      if (answer.policy?.error === 'password_expired' && !expiryIsProof) {
+        return said({ state: user.state ?? 'password_expired', verified: false })
+      }
+      const found = afterRefusal(answer, sub)
+      return found ? said(found) : { outcome: 'wrong_password', subject: user.id }
+    }
+    case CONSTRAINT_VIOLATION:
+      if (answer.policy?.error !== 'account_locked' && user.state !== 'locked') break
+      return said({ state: 'locked', verified: false })
+    case UNWILLING_TO_PERFORM:
+      if (user.state !== 'disabled') break
+      return said({ state: 'disabled', verified: false })
+  }
+  return { outcome: 'unavailable', cause: describe(answer), phase: 'bind', credentialSent: true }
+}
+
+/**
+ * What somebody who is let in should know.
+ *
+ * @param wallMs wall clock, in milliseconds since the Unix epoch
+ * @param aheadMs a password that expires later than so is not worth a word
+ */
+export function bindWarnings(
+  { policy }: BindAnswer,
+  { passwordExpiresAtMs }: Person,
+  wallMs: number,
+  aheadMs: number,
+): readonly Warning[] {
+  // It is either: a password that has expired has no time left, but logins.
+  if (policy?.graceLogins !== undefined) return [{ code: 'grace_logins', remaining: policy.graceLogins }]
+  const expiresAtMs =
+    policy?.expiresInSeconds === undefined ? passwordExpiresAtMs : wallMs + policy.expiresInSeconds * 1_000
+  if (expiresAtMs === undefined || !(expiresAtMs > wallMs && expiresAtMs - wallMs <= aheadMs)) return []
+  return [{ code: 'password_expires', at: new Date(expiresAtMs).toISOString().replace(/\.\d+Z$/, 'Z') }]
+}
+
+function afterSuccess({ policy }: BindAnswer, entry: AccountState | undefined): Classified | undefined {
+  switch (policy?.error) {
+    case 'change_after_reset':
+      return { state: 'password_must_change', verified: true }
+    case 'account_locked':
+      return { state: 'locked', verified: false }
+    case 'password_expired':
+      if (policy.graceLogins === undefined) return { state: 'password_expired', verified: true }
+  }
+  // The directory counts what is left after the expiry, and this login was one of them.
+  if (entry === 'password_expired' && policy?.graceLogins !== undefined) return undefined
+  return entry && { state: entry, verified: true }
+}
+
+function afterRefusal({ policy }: BindAnswer, sub: string | undefined): Classified | undefined {
+  if (policy?.error === 'password_expired') return { state: 'password_expired', verified: true }
+  if (policy?.error === 'account_locked') return { state: 'locked', verified: false }
+  return SUB_CODES.get(sub ?? '')
+}

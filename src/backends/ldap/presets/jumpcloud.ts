@@ -1,0 +1,14 @@
+import { openldap } from './openldap.ts'
+import type { Preset } from './preset.ts'
+
+/** JumpCloud's LDAP: it has no groups within groups, and shows no state of an account. */
+export const jumpcloud: Preset = {
+  ...openldap,
+  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={input})))',
+  groupFilter: '(objectClass=groupOfNames)',
+  nesting: 'direct',
+  asksPolicy: false,
+  expiryIsProof: false,
+  stateAttributes: [],
+  readState: () => ({}),
+}

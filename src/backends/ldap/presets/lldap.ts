@@ -1,0 +1,14 @@
+import { openldap } from './openldap.ts'
+import type { Preset } from './preset.ts'
+
+/** LLDAP: it has neither groups within groups nor states of an account. */
+export const lldap: Preset = {
+  ...openldap,
+  userFilter: '(&(objectClass=person)(|(uid={username})(mail={input})))',
+  groupFilter: '(objectClass=groupOfUniqueNames)',
+  nesting: 'direct',
+  asksPolicy: false,
+  expiryIsProof: false,
+  stateAttributes: [],
+  readState: () => ({}),
+}

@@ -1,0 +1,112 @@
+/** An entry as the directory sent it, made regular: ldapts leaves case, number and kind of values to the server. */
+import type { Entry } from 'ldapts'
+
+type Value = string | Buffer
+
+export interface DirectoryEntry {
+  /** Exactly as returned: a bind sends it back octet for octet. Empty if it is none. */
+  readonly dn: string
+  /** The values that are text; none for an attribute that is not there. Attribute names in any case. */
+  texts(attribute: string): readonly string[]
+  /** The first value, as octets. */
+  octets(attribute: string): Buffer | undefined
+  /** Every value, as octets. */
+  allOctets(attribute: string): readonly Buffer[]
+  /** The part of a list of values that the directory cut short; undefined where it is whole. */
+  range(attribute: string): ValueRange | undefined
+}
+
+/** Some of an attribute's values, as Active Directory gives long lists ([MS-ADTS] section 3.1.1.3.1.3.3). */
+export interface ValueRange {
+  /** What the directory calls it, such as `memberOf;range=0-1499`: its values stand under this name. */
+  readonly attribute: string
+  /** Position of its first value in the whole list. */
+  readonly from: number
+  /** Position of the first value that it leaves out; undefined if it has the last one. */
+  readonly next: number | undefined
+}
+
+const RANGE = /;range=(\d{1,9})-(\d{1,9}|\*)$/
+
+export function readEntry({ dn, ...attributes }: Entry): DirectoryEntry {
+  const values = new Map<string, readonly Value[]>()
+  for (const [attribute, value] of Object.entries(attributes)) {
+    values.set(attribute.toLowerCase(), Array.isArray(value) ? value : [value])
+  }
+  const of = (attribute: string) => values.get(attribute.toLowerCase()) ?? []
+  return {
+    // In ldapts an attribute called `dn` takes the place of the entry's own, with whatever values it has.
+    dn: typeof dn === 'string' ? dn : '',
+    texts: attribute => of(attribute).filter(value => typeof value === 'string'),
+    octets(attribute) {
+      const [first] = of(attribute)
+      return first === undefined ? undefined : asOctets(first)
+    },
+    allOctets: attribute => of(attribute).map(asOctets),
+    range(attribute) {
+      const prefix = `${attribute.toLowerCase()};range=`
+      for (const key of values.keys()) {
+        if (!key.startsWith(prefix)) continue
+        const [, from, to] = RANGE.exec(key) ?? []
+        // Not to be taken for a whole list, whatever it is.
+        if (from === undefined) return { attribute: key, from: Number.NaN, next: Number.NaN }
+        return { attribute: key, from: Number(from), next: to === '*' ? undefined : Number(to) + 1 }
+      }
+      return undefined
+    },
+  }
+}
+
+function asOctets(value: Value): Buffer {
+  return typeof value === 'string' ? Buffer.from(value) : value
+}
+
+/**
+ * The stable id in an attribute: objectGUID as the text that Microsoft's tools show, everything else as it is.
+ * Undefined if it isn't there or can't be an id.
+ */
+export function readId(entry: DirectoryEntry, attribute: string): string | undefined {
+  if (isGuid(attribute)) {
+    const octets = entry.octets(attribute)
+    return octets && formatGuid(octets)
+  }
+  return entry.texts(attribute)[0] || undefined
+}
+
+/** The octets by which an id is searched for; undefined for a text that is no id of this kind. */
+export function idOctets(id: string, attribute: string): Buffer | undefined {
+  if (isGuid(attribute)) return parseGuid(id)
+  if (/uuid$/i.test(attribute) && !UUID.test(id)) return undefined
+  return id === '' ? undefined : Buffer.from(id)
+}
+
+/** Whether an attribute's values are octets, not text. */
+export function isOctets(attribute: string): boolean {
+  return isGuid(attribute) || attribute.toLowerCase() === 'objectsid'
+}
+
+export function isGuid(attribute: string): boolean {
+  return attribute.toLowerCase() === 'objectguid'
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** A GUID's first three groups are little-endian numbers, the rest are octets in order ([MS-DTYP] section 2.3.4). */
+const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const
+
+/** Sixteen octets as `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`; undefined for any other number of them. */
+export function formatGuid(octets: Buffer): string | undefined {
+  if (octets.length !== 16) return undefined
+  return reorder(octets)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+}
+
+/** The reverse of `formatGuid`, in any case. */
+export function parseGuid(text: string): Buffer | undefined {
+  return UUID.test(text) ? reorder(Buffer.from(text.replaceAll('-', ''), 'hex')) : undefined
+}
+
+function reorder(octets: Buffer): Buffer {
+  return Buffer.from(GUID_ORDER.map(from => octets.readUInt8(from)))
+}

@@ -1,0 +1,175 @@
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
+import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls'
+import { Client } from 'ldapts'
+import type { ClientCertificate } from './client-certificate.ts'
+import type { Endpoint } from './endpoint.ts'
+import { DirectoryFailure, type Explanation, reasonOf } from './failure.ts'
+import { MessageStream } from './message-stream.ts'
+import {
+  explainTls,
+  NO_ALTERNATIVE_NAMES,
+  type PresentedCertificate,
+  readChain,
+  tellExplanation,
+} from './tls-failure.ts'
+
+export interface DialOptions {
+  /** PEM; undefined trusts the system's list. */
+  readonly ca: string | undefined
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** Checked against the certificate instead of the host. */
+  readonly servername: string | undefined
+  /** Our own certificate and its key, PEM, for servers that ask for one. */
+  readonly clientCertificate?: ClientCertificate | undefined
+  /** For everything until the connection can be used. */
+  readonly connectTimeoutMs: number
+  /** Finds the addresses of a host; without it the system does. */
+  readonly lookup?: LookupFunction | undefined
+}
+
+/** StartTLS (RFC 4511 section 4.14). */
+const START_TLS = '1.3.6.1.4.1.1466.20037'
+/** Finds the other side dead before a NAT forgets us, and keeps it from forgetting. */
+const KEEP_ALIVE_MS = 30_000
+
+/**
+ * Opens a connection, encrypted as the endpoint says, in bounded time. It is done here and not by ldapts, whose own
+ * StartTLS has no deadline, misses a dead connection and believes what came before the handshake.
+ *
+ * @param signal gives up at once
+ * @throws {DirectoryFailure} with phase `connect` or `tls`
+ */
+export async function dial(
+  endpoint: Endpoint,
+  options: DialOptions,
+  signal: AbortSignal,
+): Promise<MessageStream> {
+  let phase: 'connect' | 'tls' = 'connect'
+  let givenUp: string | undefined
+  const { host, port, security } = endpoint
+  const socket = connectTcp({
+    host,
+    port,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
+    ...(options.lookup && { lookup: options.lookup }),
+  })
+  ignoreLateErrors(socket)
+  const giveUp = (why: string) => {
+    givenUp ??= why
+    socket.destroy()
+  }
+  const cancel = () => giveUp('it is not wanted any more')
+  const timer = setTimeout(
+    giveUp,
+    options.connectTimeoutMs,
+    `no connection within ${options.connectTimeoutMs} ms`,
+  )
+  signal.addEventListener('abort', cancel)
+  if (signal.aborted) cancel()
+  try {
+    await established(socket, 'connect')
+    if (security === 'none') return new MessageStream(socket)
+    phase = 'tls'
+    if (security === 'starttls') await askForTls(socket, options.connectTimeoutMs)
+    const secure = await encrypt(socket, host, options)
+    const chain = readChain(secure.getPeerX509Certificate())
+    const clientCertificate = options.clientCertificate !== undefined
+    return new MessageStream(secure, { version: secure.getProtocol() ?? 'unknown', chain, clientCertificate })
+  } catch (error) {
+    socket.destroy()
+    if (givenUp === undefined && error instanceof TlsError) {
+      const { explanation } = error
+      const cause = `${endpoint.url}: ${tellExplanation(explanation)}`
+      throw new DirectoryFailure(cause, { phase, connectionLost: true, explanation })
+    }
+    const reason = givenUp ?? reasonOf(error)
+    throw new DirectoryFailure(`${endpoint.url}: ${reason}`, { phase, connectionLost: true })
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+/** A factory that gives its socket once: a client that wants to reconnect by itself gets an error instead. */
+export function once(stream: MessageStream): () => Socket {
+  let given = false
+  return () => {
+    // Handed a socket that is closed already, ldapts would wait for it for ever.
+    if (given || stream.destroyed) throw new Error('the connection to the directory has ended')
+    given = true
+    // ldapts needs of a socket what a Duplex has, and `connecting` and `readyState`.
+    return stream as unknown as Socket
+  }
+}
+
+/** Whatever this client learns in clear ends with it: the session is a fresh client's (RFC 4513 section 3.1.5). */
+async function askForTls(socket: Socket, timeoutMs: number): Promise<void> {
+  const stream = new MessageStream(socket)
+  const client = new Client({ url: 'ldap://starttls', timeout: timeoutMs, createConnection: once(stream) })
+  const exchange = stream.announce()
+  try {
+    await client.exop(START_TLS)
+  } catch (error) {
+    throw stream.failure ?? new Error(`StartTLS was refused: ${reasonOf(error)}`)
+  }
+  if (exchange.resultCode !== 0) throw new Error('StartTLS was not confirmed')
+  stream.release()
+}
+
+async function encrypt(socket: Socket, host: string, options: DialOptions): Promise<TLSSocket> {
+  const name = options.servername ?? host
+  const secure = connectTls({
+    socket,
+    host: name,
+    // A name indication must not be an address (RFC 6066 section 3).
+    servername: isIP(name) ? '' : name,
+    ca: options.ca,
+    minVersion: options.minVersion,
+    ...options.clientCertificate,
+    rejectUnauthorized: true,
+    checkServerIdentity: (_, certificate) => checkName(name, certificate),
+  })
+  ignoreLateErrors(secure)
+  let chain: readonly PresentedCertificate[] = []
+  // Before it is verified: a certificate that is refused can't be read any more once the socket is destroyed.
+  secure.prependOnceListener('secure', () => {
+    chain = readChain(secure.getPeerX509Certificate())
+  })
+  try {
+    await established(secure, 'secureConnect')
+    return secure
+  } catch (error) {
+    const explanation = explainTls(error, { name, chain, ownCa: options.ca !== undefined, ...options })
+    throw new TlsError(explanation)
+  }
+}
+
+class TlsError extends Error {
+  readonly explanation: Explanation
+
+  constructor(explanation: Explanation) {
+    super(explanation.reason)
+    this.explanation = explanation
+  }
+}
+
+/** By the subject alternative names only: the CN names nobody (RFC 6125 section 6.4.4). */
+function checkName(name: string, certificate: PeerCertificate): Error | undefined {
+  if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
+  return Object.assign(new Error('no subjectAltName'), { code: NO_ALTERNATIVE_NAMES })
+}
+
+function established(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once(event, resolve)
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('the server closed the connection')))
+  })
+}
+
+/** A socket may fail at any time, also when nobody listens any more; that must not end the process. */
+function ignoreLateErrors(socket: Socket): void {
+  socket.on('error', () => {})
+}

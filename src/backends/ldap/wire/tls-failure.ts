@@ -1,0 +1,259 @@
+/** Why a TLS connection to a server did not come about, in words for operators: one place for the log and for `doctor`. */
+import type { X509Certificate } from 'node:crypto'
+import { type Explanation, reasonOf } from './failure.ts'
+
+/** A certificate as a server showed it. */
+export interface PresentedCertificate {
+  readonly subject: string
+  readonly issuer: string
+  /** Names and addresses it is for. */
+  readonly names: readonly string[]
+  /** Milliseconds since the Unix epoch. */
+  readonly validFromMs: number
+  readonly validToMs: number
+}
+
+/** A handshake that succeeded. */
+export interface TlsSession {
+  /** Such as `TLSv1.3`. */
+  readonly version: string
+  /** The server's own certificate first. */
+  readonly chain: readonly PresentedCertificate[]
+  /** Whether we had one to show. */
+  readonly clientCertificate: boolean
+}
+
+/** What is known of the attempt, as far as it got. */
+export interface TlsAttempt {
+  /** What the certificate must be for. */
+  readonly name?: string | undefined
+  /** The server's own certificate first, then those of its CAs that it sent along. */
+  readonly chain?: readonly PresentedCertificate[]
+  /** Whether `tls.ca_file` says whom to trust. */
+  readonly ownCa?: boolean
+  readonly minVersion?: string
+}
+
+/** Code of our own refusal of a certificate that names nobody. */
+export const NO_ALTERNATIVE_NAMES = 'NO_ALTERNATIVE_NAMES'
+
+/** Code of an end that the other side made, in order or not. */
+export const HUNG_UP = 'ECONNRESET'
+
+/** Longer chains are nobody's. */
+const MAX_CHAIN = 10
+const MAX_NAMES = 8
+
+/** One line of it. */
+export function tellExplanation({ reason, advice }: Explanation): string {
+  return advice === undefined ? reason : `${reason}: ${advice}`
+}
+
+/** The certificate and those above it that came with it. */
+export function readChain(certificate: X509Certificate | undefined): readonly PresentedCertificate[] {
+  const chain: PresentedCertificate[] = []
+  let current = certificate
+  while (current && chain.length < MAX_CHAIN) {
+    chain.push({
+      subject: oneLine(current.subject),
+      issuer: oneLine(current.issuer),
+      names: (current.subjectAltName ?? '')
+        .split(', ')
+        .filter(Boolean)
+        .map(name => oneLine(name).replace(/^(DNS|IP Address):/, '')),
+      validFromMs: current.validFromDate.getTime(),
+      validToMs: current.validToDate.getTime(),
+    })
+    const issuer: X509Certificate | undefined = current.issuerCertificate
+    current = issuer?.fingerprint256 === current.fingerprint256 ? undefined : issuer
+  }
+  return chain
+}
+
+/**
+ * What a failure of TLS means and what to do about it: which name was expected and which the certificate carries, whose
+ * certificate is missing, what has expired and when, who speaks a protocol too old.
+ *
+ * @param error of the handshake, or later: a server that does not like our certificate may say so after it (RFC 8446 section 6.2)
+ */
+export function explainTls(error: unknown, attempt: TlsAttempt = {}): Explanation {
+  const code = codeOf(error)
+  return (
+    explainCertificate(code, attempt) ??
+    explainAlert(code, attempt) ?? { reason: reasonOf(error) || 'the TLS handshake failed' }
+  )
+}
+
+/**
+ * What is known of the end of a connection whose handshake had succeeded on our side: with TLS 1.3 a server judges our
+ * certificate only then (RFC 8446 section 2), and not every server says that it refuses it.
+ *
+ * @param answered whether the server had said anything yet
+ */
+export function explainEnd(
+  error: unknown,
+  session: TlsSession | undefined,
+  answered: boolean,
+): Explanation | undefined {
+  if (codeOf(error).startsWith('ERR_SSL_')) return explainTls(error)
+  if (answered || !session?.clientCertificate || codeOf(error) !== HUNG_UP) return undefined
+  return {
+    reason: `the server hung up on our client certificate before it said anything (${reasonOf(error)})`,
+    advice: 'is `tls.cert_file` valid, issued by a CA that the server trusts, and with its chain?',
+  }
+}
+
+function explainCertificate(
+  code: string,
+  { name = 'it', chain = [], ownCa }: TlsAttempt,
+): Explanation | undefined {
+  const [own] = chain
+  const top = chain.at(-1)
+  const trust = ownCa ? 'tls.ca_file' : 'the list of CAs that Node.js trusts'
+  switch (code) {
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return {
+        reason: `the certificate does not match the name: it is for ${listed(own?.names)}, and not for ${name}`,
+        advice: 'use one of its names in `urls`, or say in `tls.servername` which one to expect',
+      }
+    case NO_ALTERNATIVE_NAMES:
+      return {
+        reason: `the certificate has no subjectAltName, so it is not one for ${name}`,
+        advice: 'have a certificate issued that carries its names there: a CN counts for nothing',
+      }
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return {
+        reason: `the certificate of the server is self-signed (${own?.subject ?? 'unnamed'}) and not in ${trust}`,
+        advice: 'put this very certificate into `tls.ca_file`, or have one issued by a CA',
+      }
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+      return {
+        reason: `the certificate comes from the CA "${top?.subject ?? 'unnamed'}", which is not in ${trust}`,
+        advice: "put that CA's certificate into `tls.ca_file`",
+      }
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return {
+        reason: `the certificate was issued by "${top?.issuer ?? 'unknown'}", and no certificate of that CA is in ${trust}`,
+        advice: `put the certificate of "${top?.issuer ?? 'that CA'}" into \`tls.ca_file\`, or have the server send its chain`,
+      }
+    case 'CERT_HAS_EXPIRED': {
+      const [expired = own] = [...chain].sort((a, b) => a.validToMs - b.validToMs)
+      return {
+        reason: `the certificate of "${expired?.subject ?? 'the server'}" expired ${when(expired?.validToMs)}`,
+        advice: 'renew it on the server',
+      }
+    }
+    case 'CERT_NOT_YET_VALID': {
+      const [late = own] = [...chain].sort((a, b) => b.validFromMs - a.validFromMs)
+      return {
+        reason: `the certificate of "${late?.subject ?? 'the server'}" is not valid before ${when(late?.validFromMs)}`,
+        advice: 'one of the two clocks may be wrong',
+      }
+    }
+    case 'INVALID_PURPOSE':
+      return {
+        reason: `the certificate of "${own?.subject ?? 'the server'}" is not one for servers`,
+        advice: 'have one issued with the extended key usage serverAuth',
+      }
+    case 'CERT_SIGNATURE_FAILURE':
+      return {
+        reason: 'the signature of the certificate is wrong',
+        advice: '`tls.ca_file` holds another CA of the same name: put the right one there',
+      }
+    default:
+      return undefined
+  }
+}
+
+function explainAlert(code: string, { minVersion = 'TLSv1.2' }: TlsAttempt): Explanation | undefined {
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) {
+    return {
+      reason: `the server speaks no TLS as new as ${minVersion}`,
+      advice:
+        minVersion === 'TLSv1.3'
+          ? 'set `tls.min_version: TLSv1.2`, or update the server'
+          : 'update the server',
+    }
+  }
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(code)) {
+    return {
+      reason: 'what answers there does not speak TLS',
+      advice: 'is it the right port? 636 is for ldaps://; for 389 use ldap:// with `tls: { starttls: true }`',
+    }
+  }
+  if (/KEY_TOO_SMALL|MD_TOO_WEAK|WEAK/.test(code)) {
+    return {
+      reason: 'the certificate or key of the server is too weak',
+      advice: 'have one issued with RSA of 2048 bits or more, or ECDSA, and SHA-256',
+    }
+  }
+  const alert = /ALERT_([A-Z_]+)$/.exec(code)?.[1]
+  switch (alert) {
+    case undefined:
+      return explainSilence(code)
+    case 'HANDSHAKE_FAILURE':
+    case 'INSUFFICIENT_SECURITY':
+      return {
+        reason: 'the server shares no cipher with us, or wants a client certificate',
+        advice: 'allow it ECDHE with AES-GCM, or set `tls.cert_file` and `tls.key_file`',
+      }
+    case 'CERTIFICATE_REQUIRED':
+      return {
+        reason: 'the server wants a client certificate',
+        advice: 'set `tls.cert_file` and `tls.key_file`',
+      }
+    case 'UNRECOGNIZED_NAME':
+      return {
+        reason: 'the server does not know the name it was asked for',
+        advice: 'correct `urls` or `tls.servername`',
+      }
+    case 'UNKNOWN_CA':
+    case 'BAD_CERTIFICATE':
+    case 'CERTIFICATE_UNKNOWN':
+    case 'CERTIFICATE_EXPIRED':
+    case 'CERTIFICATE_REVOKED':
+    case 'UNSUPPORTED_CERTIFICATE':
+    case 'ACCESS_DENIED':
+    case 'DECRYPT_ERROR':
+      return {
+        reason: `the server refuses our client certificate (${alert.toLowerCase().replaceAll('_', ' ')})`,
+        advice: 'is `tls.cert_file` valid, issued by a CA that the server trusts, and with its chain?',
+      }
+    default:
+      return { reason: `the server ended TLS with the alert ${alert.toLowerCase().replaceAll('_', ' ')}` }
+  }
+}
+
+/** A domain controller without a certificate listens on 636 and hangs up. */
+function explainSilence(code: string): Explanation | undefined {
+  if (code !== HUNG_UP) return undefined
+  return {
+    reason: 'the server hung up during the TLS handshake',
+    advice: 'it may have no certificate for LDAP, or want a client certificate (`tls.cert_file`)',
+  }
+}
+
+function listed(names: readonly string[] = []): string {
+  if (names.length === 0) return 'other names'
+  const shown = names.slice(0, MAX_NAMES).join(', ')
+  return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown
+}
+
+function when(ms: number | undefined): string {
+  return ms === undefined || Number.isNaN(ms) ? 'at a time unknown' : `on ${new Date(ms).toISOString()}`
+}
+
+/** A name as node:crypto has it stands on several lines. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replaceAll('\n', ', ')
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, 200)
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}

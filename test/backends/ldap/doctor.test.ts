@@ -1,0 +1,175 @@
+/** What `doctor` makes of directories that no test can start: root DSEs as they are documented, from a scripted server. */
+import t, { type Test } from 'tap'
+import { systemClock } from '../../../src/authentication/clock.ts'
+import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
+import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
+import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
+import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
+import type { Finding } from '../../../src/plugin.ts'
+import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
+import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
+import { createLogRecorder } from '../../support/log-recorder.ts'
+import { ldapOptions, nobody } from './ldap-login.ts'
+
+const SOON = { maxAttempts: 5, windowMs: 900_000 }
+
+async function examine(
+  t: Test,
+  onRequest: NonNullable<LdapServerOptions['onRequest']>,
+  changes: Partial<LdapOptions> = {},
+  signal = AbortSignal.timeout(10_000),
+): Promise<readonly Finding[]> {
+  const server = await startLdapServer(t, { onRequest })
+  const options = ldapOptions({ urls: [server.url], insecure: true, operation_timeout: 300, ...changes })
+  const services = {
+    id: 'corp',
+    log: createLogRecorder(),
+    clock: systemClock,
+    timeoutMs: 5_000,
+    localUsers: nobody,
+  }
+  const findings: Finding[] = []
+  for await (const finding of ldapPlugin.examine?.(options, services, { lockout: SOON, signal }) ?? [])
+    findings.push(finding)
+  return findings
+}
+
+/** A server that lets everybody in and has nothing but its root DSE. */
+function rootDse(attributes: LdapAttributes): NonNullable<LdapServerOptions['onRequest']> {
+  return (request, connection) => {
+    const { operation } = request
+    if (operation.type === 'bind') connection.send(bindResponse(request.id))
+    else if (operation.type === 'search' && operation.base === '') {
+      connection.send(searchEntry(request.id, '', attributes), searchDone(request.id))
+    } else if (operation.type === 'search') connection.send(searchDone(request.id, { code: 32 }))
+  }
+}
+
+const line = ({ status, check, detail, advice }: Finding) => `${status} ${check}: ${detail} → ${advice}`
+const ad = { supportedCapabilities: ['1.2.840.113556.1.4.800'], namingContexts: ['DC=corp,DC=example'] }
+
+t.test('each kind of directory is recognised by what it says about itself', async t => {
+  const kinds: readonly (readonly [LdapAttributes, RegExp, proposed: string])[] = [
+    [{ ...ad, domainFunctionality: ['7'] }, /: Active Directory, functional level 2016,/, 'active-directory'],
+    [
+      { ...ad, domainFunctionality: ['10'] },
+      /: Active Directory, functional level 2025,/,
+      'active-directory',
+    ],
+    [{ ...ad, vendorName: ['Samba Team (https://www.samba.org)'] }, /: Samba AD,/, 'samba'],
+    [
+      { vendorName: ['389 Project'], vendorVersion: ['389-Directory/2.3'] },
+      /: 389 Directory Server \(389-/,
+      '389ds',
+    ],
+    [{ vendorName: ['389 Project'], ipaTopologyIsManaged: ['on'] }, /: FreeIPA,/, 'freeipa'],
+    [{ vendorName: ['LLDAP'], vendorVersion: ['lldap_0.6.1'] }, /: LLDAP \(lldap_0\.6\.1\),/, 'lldap'],
+    [{ objectClass: ['top', 'OpenLDAProotDSE'] }, /: OpenLDAP,/, 'openldap'],
+  ]
+  for (const [attributes, says, proposed] of kinds) {
+    const wrong = proposed === 'openldap' ? 'freeipa' : 'openldap'
+    const findings = await examine(t, rootDse(attributes), { preset: wrong })
+    t.match(findings.filter(({ check }) => check.startsWith('directory')).map(line), [says], proposed)
+    const warned = findings.find(({ check }) => check === 'preset')
+    t.match(warned, { status: 'warn', advice: `set \`preset: ${proposed}\`` })
+    const right = await examine(t, rootDse(attributes), { preset: proposed as LdapOptions['preset'] })
+    t.notOk(right.some(({ check }) => check === 'preset'))
+  }
+  const custom = await examine(t, rootDse({ objectClass: ['OpenLDAProotDSE'] }), {
+    preset: 'custom',
+    user_filter: '(uid={username})',
+    id_attribute: 'entryUUID',
+  })
+  t.notOk(
+    custom.some(({ check }) => check === 'preset'),
+    'who says custom knows why',
+  )
+})
+
+t.test('a clock that is far off is said', async t => {
+  const at = (ms: number) => ({
+    ...ad,
+    currentTime: [
+      new Date(ms)
+        .toISOString()
+        .replace(/[-:T]|\.\d+/g, '')
+        .replace('Z', '.0Z'),
+    ],
+  })
+  const clock = (findings: readonly Finding[]) => findings.find(({ check }) => check.startsWith('clock'))
+  const now = Date.now()
+  t.match(clock(await examine(t, rootDse(at(now)))), { status: 'ok' })
+  t.match(clock(await examine(t, rootDse(at(now + 600_000)))), {
+    status: 'warn',
+    detail: /^(599|600) s ahead of ours$/,
+  })
+  t.match(clock(await examine(t, rootDse(at(now - 400_000)))), {
+    status: 'warn',
+    detail: /^40[0-2] s behind ours$/,
+  })
+})
+
+t.test('what Active Directory says of signing and channel binding is said with what to change', async t => {
+  const refusing = (code: number, message: string) =>
+    examine(t, (request, connection) => {
+      if (request.operation.type === 'bind')
+        connection.send(bindResponse(request.id, { code, diagnosticMessage: message }))
+    })
+  const signing = await refusing(
+    8,
+    '00002028: LdapErr: DSID-0C090259, comment: The server requires binds to turn on integrity checking if SSL\\TLS are not already active on the connection, data 0, v4563',
+  )
+  t.match(signing.map(line), [
+    /./,
+    /./,
+    /./,
+    /requires LDAP signing \(LDAPServerIntegrity\).* → use `ldaps:\/\/`/,
+  ])
+  const binding = await refusing(
+    49,
+    '80090346: LdapErr: DSID-0C090605, comment: AcceptSecurityContext error, data 80090346, v4563',
+  )
+  t.match(
+    line(binding.at(-1) as Finding),
+    /channel binding.* → LdapEnforceChannelBinding: .*set the policy to "when supported"$/,
+  )
+})
+
+t.test('a directory that falls silent is waited for no longer than its deadlines', async t => {
+  const afterBind = await examine(t, (request, connection) => {
+    if (request.operation.type === 'bind') connection.send(bindResponse(request.id))
+  })
+  t.match(afterBind.at(-1), { status: 'fail', check: /^directory/, advice: /operation_timeout/ })
+  const beforeBind = await examine(t, () => {})
+  t.match(beforeBind.at(-1), { status: 'fail', check: /^service account/ })
+  const given = new AbortController()
+  setImmediate(() => given.abort())
+  const startedAt = performance.now()
+  await examine(t, () => {}, { operation_timeout: 60_000, connect_timeout: 60_000 }, given.signal)
+  t.ok(performance.now() - startedAt < 10_000, 'and at once when called off')
+})
+
+t.test('a filter is taken apart into what is fixed and where the name is looked for', async t => {
+  const parts = takeApart(
+    '(&(objectClass=person)(!(locked=TRUE))(|(uid={username})(mail={input})(UID={input})))',
+  )
+  t.strictSame(
+    parts.fixed.map(({ text }) => text),
+    ['(objectClass=person)', '(!(locked=TRUE))'],
+  )
+  t.strictSame(
+    parts.nameAttributes.map(name => name.toLowerCase()),
+    ['uid', 'mail'],
+  )
+  t.equal(takeApart('(uid={username})').people.toString(), '(objectClass=*)')
+})
+
+t.test('the entries above one, the nearest first', async t => {
+  t.strictSame(parentsOf('CN=Carroll\\, Lewis,OU=People, DC=corp,DC=example'), [
+    'OU=People, DC=corp,DC=example',
+    'DC=corp,DC=example',
+    'DC=example',
+  ])
+  t.strictSame(parentsOf('CN=Back\\\\,DC=example'), ['DC=example'])
+  t.strictSame(parentsOf('DC=example'), [])
+})
