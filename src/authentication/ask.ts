@@ -1,4 +1,4 @@
-import type { Attempt, Backend } from './backend.ts'
+import type { Attempt, Backend, Fact } from './backend.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
@@ -19,11 +19,15 @@ export interface Question {
   readonly timeoutMs: number
   readonly log: Log
   readonly claim: Lease['claim']
+  /** Where to say what was asked and found, if somebody wants to know. */
+  readonly note?: (fact: Fact) => void
 }
 
 /** A backend behind a wall: it cannot throw, hang, crowd or lie its way past (chain.md; faults.md F38, I11). */
 export interface ContainedBackend {
   ask(question: Question): Promise<Answer>
+  /** Attempts under way, those that nobody waits for any more included. */
+  inFlight(): number
 }
 
 interface Containment {
@@ -31,6 +35,9 @@ interface Containment {
   /** A deny list is never handed a secret: being found is all that counts. */
   readonly deny: boolean
 }
+
+/** More than anybody reads: a plugin gone wild must not fill the memory. */
+const MOST_FACTS = 1_000
 
 /** The full subject id of a principal of `backend`: an alias backend issues the ids of the one it stands for. */
 export function subjectOf(backend: Backend, stableId: string): string {
@@ -40,7 +47,7 @@ export function subjectOf(backend: Backend, stableId: string): string {
 export function contain(backend: Backend, { maxInFlight, deny }: Containment): ContainedBackend {
   let inFlight = 0
 
-  async function ask({ username, password, timeoutMs, log, claim }: Question): Promise<Answer> {
+  async function ask({ username, password, timeoutMs, log, claim, note }: Question): Promise<Answer> {
     if (inFlight >= maxInFlight) return unavailable('max_in_flight reached', 'admission', false)
     if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up', 'admission', false)
     let refusal: Refusal | undefined
@@ -76,7 +83,14 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
         signal.addEventListener('abort', () => {
           over = true
         })
-        return counted({ username, password, signal, log, mayVerify })
+        return counted({
+          username,
+          password,
+          signal,
+          log,
+          mayVerify,
+          ...(note && { note: whileAsked(note) }),
+        })
       })
       over = true
       if (refusal !== undefined) return { kind: 'refused', refusal }
@@ -100,6 +114,13 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return unavailable('the backend threw', 'plugin', verifying)
     }
 
+    function whileAsked(note: (fact: Fact) => void): (fact: Fact) => void {
+      let left = MOST_FACTS
+      return fact => {
+        if (!over && left-- > 0) note(fact)
+      }
+    }
+
     /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */
     async function admitLate(accept: Outcome & { outcome: 'accept' }): Promise<Answer> {
       const admission = await claim(subjectOf(backend, accept.user.id))
@@ -107,7 +128,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     }
   }
 
-  return { ask }
+  return { ask, inFlight: () => inFlight }
 }
 
 /** Whom an outcome is about, if it names anybody. */

@@ -41,8 +41,12 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   return async function authenticate(request) {
     const startedAt = clock.now()
     const name = normalise(request.username)
+    const tell = (event: AttemptEvent) => {
+      onAttempt(event)
+      request.explain?.(event)
+    }
     const write = (ending: Omit<Ending, 'verdict'>, verdict: AttemptEvent['verdict'], shared: boolean) =>
-      onAttempt({
+      tell({
         requestId: request.requestId,
         caller: request.caller.id,
         address: request.address,
@@ -71,6 +75,10 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
     const password = checkPassword(request.password)
     if (!password.ok) return { ending: invalid('password', password.problem), shared: false }
 
+    // Whoever wants it explained wants it done.
+    if (request.explain !== undefined) {
+      return { ending: await attemptOnce(request, name.username), shared: false }
+    }
     const likeness = likenessOf(request, name.username)
     const leader = underWay.get(likeness)
     if (leader !== undefined) return { ending: { ...(await leader), locked: false }, shared: true }
@@ -101,6 +109,7 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
         ...(request.caller.backends !== undefined && { allowed: request.caller.backends }),
         claim: lease.claim,
         log: log.child({ request_id: request.requestId }),
+        ...(request.explain !== undefined && { explained: true }),
       })
     } catch (error) {
       await lease.release()

@@ -22,21 +22,15 @@
  *   source for `locked`, where the directory itself says nothing about the password.
  */
 import { type Answer, type ContainedBackend, contain, subjectOf } from './ask.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, Fact } from './backend.ts'
+import { chargeFor } from './charge.ts'
 import type { Clock } from './clock.ts'
 import type { Charge, Lease } from './lockout.ts'
 import type { Log } from './log.ts'
-import type { AccountState, Identity, OutcomeKind, User, Warning } from './outcome.ts'
+import type { AccountState, Identity, User, Warning } from './outcome.ts'
+import { type Rules, ruleFor, type StepOutcome } from './rule.ts'
 import type { Secret } from './secret.ts'
 import type { Username } from './username.ts'
-
-/** What follows on an outcome; the ones that are not here cannot be configured. */
-export interface Rules {
-  readonly accept: 'stop' | 'continue'
-  readonly unknown_user: 'stop' | 'continue'
-  readonly wrong_password: 'stop' | 'continue'
-  readonly unavailable: 'stop' | 'continue'
-}
 
 /** One backend in its place in the chain. */
 export interface Link {
@@ -59,15 +53,19 @@ export interface ChainRequest {
   readonly allowed?: ReadonlySet<string>
   readonly claim: Lease['claim']
   readonly log: Log
+  /** Somebody wants to know how it came about: backends are asked for facts. */
+  readonly explained?: boolean
 }
 
 /** One backend's part in an attempt, for the log, the audit trail and `explain`. */
 export interface Step {
   readonly backend: string
-  readonly outcome: OutcomeKind | 'subject_locked' | 'busy'
+  readonly outcome: StepOutcome
   readonly durationMs: number
   /** In words, for operators only. */
   readonly detail?: string
+  /** Only of an attempt that is explained. */
+  readonly facts?: readonly Fact[]
 }
 
 export type ChainVerdict =
@@ -88,6 +86,8 @@ export interface ChainResult {
 
 export interface Chain {
   run(request: ChainRequest): Promise<ChainResult>
+  /** Attempts that each backend works on now, by its id. */
+  inFlight(): ReadonlyMap<string, number>
 }
 
 /** What the chain has learned so far; the verdict and the charge are read from it at the end. */
@@ -98,6 +98,8 @@ interface Findings {
   unavailable: boolean
   lockedForMs: number
   subject?: string
+  /** Of the backend being asked, if the attempt is explained. */
+  facts?: Fact[]
 }
 
 /** @param deadlineMs for the whole attempt, in milliseconds; each backend gets the less of its own and what is left */
@@ -116,21 +118,30 @@ export function createChain(links: readonly Link[], deadlineMs: number, clock: C
     for (const { link, contained } of chained) {
       const skipped = whySkipped(link, request)
       if (skipped !== undefined) {
+        delete findings.facts
         note(findings, link, 'not_applicable', 0, skipped)
         continue
       }
       const startedAt = clock.now()
-      const answer = await askOne(contained, link, request, endsAt - startedAt)
+      if (request.explained) findings.facts = []
+      const answer = await askOne(contained, link, request, endsAt - startedAt, findings.facts)
       const verdict = weigh(answer, link, findings, clock.now() - startedAt)
       if (verdict !== undefined) return conclude(verdict, findings)
     }
     return conclude(verdictAtTheEnd(findings), findings)
   }
 
-  return { run }
+  return {
+    run,
+    inFlight: () => new Map(chained.map(({ link, contained }) => [link.backend.id, contained.inFlight()])),
+  }
 }
 
-function whySkipped(link: Link, { allowed, username }: ChainRequest): string | undefined {
+/** Why a backend is not even asked, if so. */
+export function whySkipped(
+  link: Link,
+  { allowed, username }: Pick<ChainRequest, 'allowed' | 'username'>,
+): string | undefined {
   // What can only refuse is asked for every app: none may choose to do without it.
   const optional = !link.deny && link.on.accept !== 'continue'
   if (optional && allowed !== undefined && !allowed.has(link.backend.id)) return 'not for this app'
@@ -143,6 +154,7 @@ function askOne(
   link: Link,
   request: ChainRequest,
   leftMs: number,
+  facts: Fact[] | undefined,
 ): Promise<Answer> {
   return contained.ask({
     username: request.username,
@@ -150,13 +162,15 @@ function askOne(
     claim: request.claim,
     log: request.log.child({ backend: link.backend.id }),
     timeoutMs: Math.min(link.timeoutMs, leftMs),
+    ...(facts && { note: (fact: Fact) => void facts.push(fact) }),
   })
 }
 
 /** The table: takes one answer into the findings, and gives the verdict if it stops the chain. */
 function weigh(answer: Answer, link: Link, findings: Findings, durationMs: number): ChainVerdict | undefined {
-  const { backend, on } = link
-  const mustAccept = on.accept === 'continue'
+  const { backend } = link
+  const mustAccept = link.on.accept === 'continue'
+  const stops = (outcome: StepOutcome) => ruleFor(outcome, link).next === 'stop'
 
   if (answer.kind === 'refused') {
     const { refusal } = answer
@@ -166,14 +180,14 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
     }
     note(findings, link, 'subject_locked', durationMs)
     findings.lockedForMs = Math.max(findings.lockedForMs, refusal.retryAfterMs)
-    return mustAccept || on.wrong_password === 'stop' ? verdictAtTheEnd(findings) : undefined
+    return stops('subject_locked') ? verdictAtTheEnd(findings) : undefined
   }
 
   const { outcome } = answer
   switch (outcome.outcome) {
     case 'accept':
       note(findings, link, 'accept', durationMs)
-      if (mustAccept) return undefined
+      if (!stops('accept')) return undefined
       findings.subject = subjectOf(backend, outcome.user.id)
       return { verdict: 'accepted', user: identify(backend, outcome.user), warnings: outcome.warnings ?? [] }
 
@@ -181,14 +195,14 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
       note(findings, link, 'unknown_user', durationMs)
       findings.unknown = true
       if (mustAccept) return { verdict: 'rejected', reason: 'required' }
-      return on.unknown_user === 'stop' ? verdictAtTheEnd(findings) : undefined
+      return stops('unknown_user') ? verdictAtTheEnd(findings) : undefined
 
     case 'wrong_password':
       note(findings, link, 'wrong_password', durationMs)
       findings.subject = subjectOf(backend, outcome.subject)
       findings.wrongSubjects.add(findings.subject)
       if (mustAccept) return { verdict: 'rejected', reason: 'required' }
-      return on.wrong_password === 'stop' ? verdictAtTheEnd(findings) : undefined
+      return stops('wrong_password') ? verdictAtTheEnd(findings) : undefined
 
     case 'account_state': {
       const { state, passwordVerified } = outcome
@@ -208,11 +222,11 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
     case 'unavailable':
       note(findings, link, 'unavailable', durationMs, `${outcome.phase}: ${outcome.cause}`)
       findings.unavailable = true
-      return link.deny || mustAccept || on.unavailable === 'stop' ? verdictAtTheEnd(findings) : undefined
+      return stops('unavailable') ? verdictAtTheEnd(findings) : undefined
 
     case 'not_applicable':
       note(findings, link, 'not_applicable', durationMs, outcome.reason)
-      return mustAccept ? { verdict: 'rejected', reason: 'required' } : undefined
+      return stops('not_applicable') ? { verdict: 'rejected', reason: 'required' } : undefined
   }
 }
 
@@ -228,37 +242,6 @@ function conclude(verdict: ChainVerdict, findings: Findings): ChainResult {
   return { verdict, charge: chargeFor(verdict, findings), steps, ...(subject !== undefined && { subject }) }
 }
 
-function chargeFor(
-  verdict: ChainVerdict,
-  { wrongSubjects, unknown, unavailable, subject }: Findings,
-): Charge {
-  const subjects = [...wrongSubjects]
-  const wrong = subjects.length > 0
-  switch (verdict.verdict) {
-    case 'accepted':
-      // Another backend's subject of the same name was guessed at on the way: that one pays, the source does not.
-      return {
-        name: false,
-        subjects: subjects.filter(wrongSubject => wrongSubject !== subject),
-        source: false,
-        ...(subject !== undefined && { accepted: subject }),
-      }
-    case 'rejected': {
-      const byName = (unknown || wrong) && !unavailable
-      const bySource = verdict.reason === 'ambiguous' || verdict.reason === 'deny'
-      return { name: byName, subjects, source: wrong || byName || bySource }
-    }
-    case 'account_state': {
-      const guessed = !verdict.passwordVerified
-      return { name: guessed && verdict.state !== 'locked', subjects, source: guessed || wrong }
-    }
-    case 'locked_out':
-    case 'busy':
-    case 'unavailable':
-      return { name: false, subjects, source: wrong }
-  }
-}
-
 function note(
   findings: Findings,
   { backend }: Link,
@@ -266,7 +249,14 @@ function note(
   durationMs: number,
   detail?: string,
 ): void {
-  findings.steps.push({ backend: backend.id, outcome, durationMs, ...(detail !== undefined && { detail }) })
+  const { steps, facts } = findings
+  steps.push({
+    backend: backend.id,
+    outcome,
+    durationMs,
+    ...(detail !== undefined && { detail }),
+    ...(facts && { facts }),
+  })
 }
 
 function identify(backend: Backend, user: User): Identity {

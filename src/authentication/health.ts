@@ -1,17 +1,22 @@
-import type { BackendHealth } from './backend.ts'
+import type { BackendHealth, ServerHealth } from './backend.ts'
 import type { Link } from './chain.ts'
+import type { Clock } from './clock.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Log } from './log.ts'
 
 /** Between two rounds of probes, in milliseconds: health checks must not become load. */
 const EVERY_MS = 5_000
 const PROBE_TIMEOUT_MS = 3_000
+const DAY_MS = 86_400_000
+/** A certificate that ends sooner is worth a line a day, in milliseconds. */
+const CERTIFICATE_WARNING_MS = 30 * DAY_MS
 
 export type BackendReport = BackendHealth & { readonly id: string }
 
 export interface HealthReport {
   /** At least one backend can give verdicts (api.md, Health). A deny list can only refuse, so it makes nothing ready. */
   readonly ready: boolean
+  /** In the order of the chain. */
   readonly backends: readonly BackendReport[]
 }
 
@@ -23,28 +28,75 @@ export interface HealthWatch {
   stop(): void
 }
 
-/** Probes every backend at once and then every five seconds, and writes down each change. */
-export function watchHealth(links: readonly Link[], log: Log): HealthWatch {
-  let latest: HealthReport = { ready: false, backends: [] }
-  let round: Promise<HealthReport> | undefined
+/** What is known before the first round, when one watch takes over from another. */
+export interface EarlierHealth {
+  /** As the other one left it: what changed since is written down, and what did not is not said again. */
+  readonly before: HealthReport
+  /** A round over the new links; without it one is begun. */
+  readonly now: HealthReport
+}
 
-  async function probeAll(): Promise<HealthReport> {
-    const backends = await Promise.all(links.map(probe))
-    for (const [index, now] of backends.entries()) reportChange(latest.backends[index], now, log)
-    const ready = backends.some(({ ok }, index) => ok && links[index]?.deny === false)
-    latest = { ready, backends }
-    return latest
+export interface HealthWatchOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly earlier?: EarlierHealth
+  /** A backend began or ceased to give verdicts between two rounds. */
+  readonly onChange?: () => void
+}
+
+/** One round: asks every backend whether it can give verdicts, for at most three seconds. */
+export async function probeAll(links: readonly Link[]): Promise<HealthReport> {
+  const backends = await Promise.all(links.map(probe))
+  return { ready: backends.some(({ ok }, index) => ok && links[index]?.deny === false), backends }
+}
+
+/** Probes every backend at once and then every five seconds, and writes down each change. */
+export function watchHealth(
+  links: readonly Link[],
+  { clock, log, earlier, onChange }: HealthWatchOptions,
+): HealthWatch {
+  let latest: HealthReport = earlier?.before ?? { ready: false, backends: [] }
+  let round: Promise<HealthReport> | undefined
+  /** By server: when its certificate was last said to end soon. */
+  const warnedAt = new Map<string, number>()
+
+  function take(report: HealthReport): HealthReport {
+    let changed = false
+    for (const now of report.backends) {
+      const before = latest.backends.find(({ id }) => id === now.id)
+      changed ||= before !== undefined && before.ok !== now.ok
+      reportChange(before, now, log)
+      for (const server of now.servers ?? []) warnOfCertificate(now.id, server)
+    }
+    latest = report
+    if (changed) onChange?.()
+    return report
+  }
+
+  function warnOfCertificate(backend: string, { server, certificateExpiresAt: endsAt }: ServerHealth): void {
+    const now = clock.wall()
+    if (endsAt === undefined || endsAt - now > CERTIFICATE_WARNING_MS) return
+    const key = `${backend} ${server}`
+    if (now - (warnedAt.get(key) ?? Number.NEGATIVE_INFINITY) < DAY_MS) return
+    warnedAt.set(key, now)
+    log.warn(
+      { backend, server, certificate_expires: new Date(endsAt).toISOString() },
+      endsAt > now ? 'the certificate of a server ends soon' : 'the certificate of a server has ended',
+    )
   }
 
   function check(): Promise<HealthReport> {
-    round ??= probeAll().finally(() => {
-      round = undefined
-    })
+    round ??= probeAll(links)
+      .then(take)
+      .finally(() => {
+        round = undefined
+      })
     return round
   }
 
   const timer = setInterval(check, EVERY_MS).unref()
-  void check()
+  if (earlier === undefined) void check()
+  else take(earlier.now)
   return { latest: () => latest, check, stop: () => clearInterval(timer) }
 }
 
@@ -53,7 +105,10 @@ async function probe({ backend }: Link): Promise<BackendReport> {
   try {
     const health = await withDeadline(PROBE_TIMEOUT_MS, signal => backend.probe(signal))
     if (health === TIMED_OUT) return { id, ok: false, reason: `no answer within ${PROBE_TIMEOUT_MS} ms` }
-    return health.ok === true ? { id, ok: true } : { id, ok: false, reason: health.reason }
+    const servers = health.servers === undefined ? {} : { servers: health.servers }
+    return health.ok === true
+      ? { id, ok: true, ...servers }
+      : { id, ok: false, reason: health.reason, ...servers }
   } catch (error) {
     return { id, ok: false, reason: error instanceof Error ? error.message : 'the probe threw' }
   }

@@ -40,7 +40,30 @@ export interface Lease {
   release(): Promise<void>
 }
 
+/** Where one key stands. */
+export interface Standing {
+  /** Counted within the window; 0 while locked, for the count then starts afresh. */
+  readonly failures: number
+  /** As many failures lock it. */
+  readonly limit: number
+  /** Attempts under way. */
+  readonly inFlight: number
+  /** Above 0, and only there while it is locked. */
+  readonly lockedForMs?: number
+}
+
+export interface Standings {
+  /** The name before resolution, from this source. */
+  readonly name: Standing
+  /** The source, whatever the account. */
+  readonly source: Standing
+  /** The subject, from this source; where one was asked about. */
+  readonly subject?: Standing
+}
+
 export interface Lockout {
+  /** Looks, and changes nothing: no place is taken, no record made, none kept longer. */
+  inspect(asker: Asker, subject?: string): Promise<Standings>
   /** One atomic step: admitted only if for every key failures + in flight < limit. Waits a bounded time for a place. */
   reserve(asker: Asker): Promise<Reservation>
 }

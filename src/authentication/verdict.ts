@@ -1,3 +1,4 @@
+import type { AttemptEvent } from './attempt-event.ts'
 import type { Caller } from './caller.ts'
 import type { AccountState, Identity, Warning } from './outcome.ts'
 import type { Secret } from './secret.ts'
@@ -11,6 +12,8 @@ export interface AuthenticationRequest {
   readonly password: Secret
   /** The end user's address, canonical (see `Asker.address`). */
   readonly address: string
+  /** Wants to know how it came about: it is called once, with facts in every step. The attempt counts like any other. */
+  readonly explain?: (event: AttemptEvent) => void
 }
 
 /** What the daemon answers about one attempt. `http/reply.ts` holds the one table from here to HTTP. */

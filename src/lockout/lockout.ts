@@ -111,6 +111,17 @@ export function createLockout(parts: {
   }
 
   return {
+    async inspect({ name, address }, subject) {
+      const prefix = sourcePrefix(address)
+      const [ofName, ofSource, ofSubject] = await store.inspect([
+        { key: keys.name(name, prefix), limit: accountLimit },
+        { key: keys.source(prefix), limit: sourceLimit },
+        ...(subject === undefined ? [] : [{ key: keys.subject(subject, prefix), limit: accountLimit }]),
+      ])
+      if (ofName === undefined || ofSource === undefined) throw new Error('the store left a key out')
+      return { name: ofName, source: ofSource, ...(ofSubject && { subject: ofSubject }) }
+    },
+
     async reserve({ name, address }) {
       const prefix = sourcePrefix(address)
       const nameCounter = { key: keys.name(name, prefix), limit: accountLimit }

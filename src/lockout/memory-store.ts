@@ -1,7 +1,17 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
-import { admit, EMPTY, fail, isPinned, type Limit, type LockoutRecord, leave, succeed } from './policy.ts'
+import {
+  admit,
+  EMPTY,
+  fail,
+  isPinned,
+  type Limit,
+  type LockoutRecord,
+  leave,
+  standing,
+  succeed,
+} from './policy.ts'
 import { type Counter, LEASE_MS, type LockoutStore, type Refused } from './store.ts'
 
 /** A full table is searched for locks that have ended at most this often: it takes milliseconds. */
@@ -148,6 +158,13 @@ export function createMemoryStore(options: {
         held.set(counter.key, counter.limit)
       }
       return { outcome: 'extended' }
+    },
+
+    async inspect(counters) {
+      const nowMs = clock.now()
+      return counters.map(({ key, limit }) =>
+        standing(pinned.get(key) ?? counting.peek(key) ?? EMPTY, limit, nowMs),
+      )
     },
 
     async end(lease, { failed, cleared }) {

@@ -19,6 +19,7 @@
  * it holds a place, no more than maxAttempts wrong ones are verified within any min(windowMs, durationMs) without a
  * right one among them, however many come at once.
  */
+import type { Standing } from '../authentication/lockout.ts'
 
 /** How often one key may fail. All from the configuration. */
 export interface Limit {
@@ -80,6 +81,17 @@ export function succeed(record: LockoutRecord): LockoutRecord {
 /** Gives one place back. */
 export function leave(record: LockoutRecord): LockoutRecord {
   return { ...record, inFlight: Math.max(0, record.inFlight - 1) }
+}
+
+/** Where the record stands, for people to see. */
+export function standing(record: LockoutRecord, limit: Limit, nowMs: number): Standing {
+  const admission = admit(record, limit, nowMs)
+  return {
+    failures: recent(record.failures, limit, nowMs).length,
+    limit: limit.maxAttempts,
+    inFlight: record.inFlight,
+    ...(admission.outcome === 'locked' && { lockedForMs: admission.retryAfterMs }),
+  }
 }
 
 /** Must this record be kept, whoever else wants its room? */

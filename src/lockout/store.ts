@@ -3,6 +3,7 @@
  * beside the memory store: each method is one atomic step over all its keys (one server-side script, on the server's
  * time). test/lockout/store-conformance.ts says what every store must show.
  */
+import type { Standing } from '../authentication/lockout.ts'
 import type { Limit } from './policy.ts'
 
 /** One key and the limit it is under. Keys are opaque and of fixed size (keys.ts). */
@@ -42,6 +43,8 @@ export interface LockoutStore {
    * well have been verified.
    */
   end(lease: string, ending: Ending): Promise<{ readonly locked: boolean }>
+  /** Where each key stands, in their order. Changes nothing, also not which record is the next to go. */
+  inspect(counters: readonly Counter[]): Promise<readonly Standing[]>
 }
 
 /** Longer than any attempt can take. */

@@ -212,12 +212,13 @@ t.test('what cannot be a name or a password reaches no backend and no counter', 
 })
 
 t.test('a bug gives every place back and is written down', async t => {
-  const broken = { run: () => Promise.reject(new Error('bug')) }
+  const broken = { run: () => Promise.reject(new Error('bug')), inFlight: () => new Map() }
   let released = 0
   const events: AttemptEvent[] = []
   const authenticate = createAuthenticate({
     chain: broken,
     lockout: {
+      inspect: () => Promise.reject(new Error('nobody asked')),
       reserve: async () => ({
         admitted: true,
         lease: {
@@ -307,7 +308,7 @@ t.test(
         { deny: true },
       ),
     ]
-    const health = watchHealth(links, log)
+    const health = watchHealth(links, { clock: systemClock, log })
     t.teardown(health.stop)
     t.equal(health.latest().ready, false, 'not before the first round')
     t.match(await health.check(), {

@@ -1,6 +1,7 @@
 import type { Attempt, Backend } from '../../src/authentication/backend.ts'
-import type { Link, Rules } from '../../src/authentication/chain.ts'
+import type { Link } from '../../src/authentication/chain.ts'
 import type { User } from '../../src/authentication/outcome.ts'
+import type { Rules } from '../../src/authentication/rule.ts'
 
 /** Scripted backends, for answers that no real one gives on demand. */
 

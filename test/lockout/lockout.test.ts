@@ -285,6 +285,7 @@ t.test('a place that comes free while a slow store answers is not missed', async
     reserve: ([first]) =>
       travel(places > 0 ? { outcome: 'reserved', lease: 'l' } : { outcome: 'no_place', key: first.key }),
     extend: () => travel({ outcome: 'extended' }),
+    inspect: () => Promise.reject(new Error('nobody asked')),
     end: () => {
       places++
       return travel({ locked: false })
@@ -339,4 +340,21 @@ t.test('counts are carried over with the store', async t => {
 t.test('a short secret is refused', async t => {
   const parts = { settings: SETTINGS, clock: createFakeClock(), log: createLogRecorder() }
   t.throws(() => createLockout({ ...parts, secret: new Uint8Array(31) }), RangeError)
+})
+
+t.test('what is inspected is the name, the source and the subject, from this source only', async t => {
+  const { lockout, clock } = setUp({ settings: { maxAttempts: 2 } })
+  const here = { name: 'alice', address: HERE }
+  t.equal(await attempt(lockout, 'alice', 'corp:1', wrong), 'verified')
+  t.match(await lockout.inspect(here, 'corp:1'), {
+    name: { failures: 0, limit: 2 },
+    source: { failures: 1, limit: 50 },
+    subject: { failures: 1, limit: 2 },
+  })
+  t.equal(await attempt(lockout, 'alice', 'corp:1', wrong), 'verified')
+  clock.advance(1_000)
+  t.match((await lockout.inspect(here, 'corp:1')).subject, { lockedForMs: 299_000 })
+  t.notOk((await lockout.inspect(here)).subject)
+  const elsewhere = await lockout.inspect({ name: 'alice', address: ELSEWHERE }, 'corp:1')
+  t.match(elsewhere, { source: { failures: 0 }, subject: { failures: 0 } })
 })

@@ -46,6 +46,25 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<StoreUnderT
     t.equal(await guess(store, a), false, 'afterwards the count starts afresh')
   })
 
+  t.test('inspecting tells failures, places and locks, and changes nothing', async t => {
+    const { store, advance } = await open(t)
+    const fresh = { failures: 0, limit: 3, inFlight: 0 }
+    t.strictSame(await store.inspect([a, b]), [fresh, fresh])
+    await guess(store, a)
+    await reserve(store, a)
+    for (let i = 0; i < 10; i++) {
+      t.strictSame(await store.inspect([b, a]), [fresh, { failures: 1, limit: 3, inFlight: 1 }])
+    }
+    await guess(store, a)
+    t.equal((await store.reserve([a])).outcome, 'no_place', 'two failures and one place')
+    const one = counter('one', { ...LIMIT, maxAttempts: 1 })
+    t.equal(await guess(store, one), true)
+    await advance(1_000)
+    t.strictSame(await store.inspect([one]), [{ failures: 0, limit: 1, inFlight: 0, lockedForMs: 4_000 }])
+    await advance(4_000)
+    t.strictSame(await store.inspect([one]), [{ failures: 0, limit: 1, inFlight: 0 }])
+  })
+
   t.test('a place is taken on every key or on none', async t => {
     const { store } = await open(t)
     for (let i = 0; i < 3; i++) await reserve(store, a)

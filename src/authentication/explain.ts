@@ -1,0 +1,213 @@
+/**
+ * One login step by step, for operators (cli.md). With a password it is an attempt like any other, counted and logged;
+ * without one the backends are only asked whom the name finds.
+ */
+import type { AttemptEvent } from './attempt-event.ts'
+import type { Caller } from './caller.ts'
+import { type ChainVerdict, type Step, whySkipped } from './chain.ts'
+import type { Clock } from './clock.ts'
+import type {
+  Conclusion,
+  Explain,
+  ExplainedStep,
+  ExplainRequest,
+  Explanation,
+  LockoutState,
+} from './explanation.ts'
+import type { Lockout } from './lockout.ts'
+import type { Log } from './log.ts'
+import { createLookAround, type Looked } from './look-around.ts'
+import { type Place, placeRule } from './place.ts'
+import type { Secret } from './secret.ts'
+import type { NormaliseUsername, Username } from './username.ts'
+import type { Authenticate, Verdict } from './verdict.ts'
+
+export interface ExplainParts {
+  /** Every configured backend in its order, those that are off included. */
+  readonly places: readonly Place[]
+  readonly normalise: NormaliseUsername
+  /** Undefined outside of the daemon, where failures are not remembered. */
+  readonly lockout?: Lockout
+  readonly authenticate?: Authenticate
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Makes the one function that explains a login. It rejects with TypeError for a password where nothing can be tried. */
+export function createExplain(parts: ExplainParts): Explain {
+  const { places, normalise, lockout, authenticate, clock } = parts
+  const lookAround = createLookAround(parts)
+
+  async function standings(
+    { text }: Username,
+    address: string,
+    subjects: readonly string[],
+  ): Promise<LockoutState | undefined> {
+    if (lockout === undefined) return undefined
+    const asker = { name: text, address }
+    const { name, source } = await lockout.inspect(asker)
+    const known = subjects.map(async subject => {
+      const { subject: standing } = await lockout.inspect(asker, subject)
+      return standing === undefined ? [] : [{ subject, ...standing }]
+    })
+    return { name, source, subjects: (await Promise.all(known)).flat() }
+  }
+
+  async function look(request: ExplainRequest, username: Username): Promise<Omit<Explanation, 'durationMs'>> {
+    const looked = await lookAround(username, request.caller)
+    const subjects = [...new Set(looked.steps.flatMap(({ user }) => (user ? [user.id] : [])))]
+    const state = await standings(username, request.address, subjects)
+    const { steps, conclusion } = orLockedOut(looked, state)
+    return {
+      mode: 'look',
+      given: request.username,
+      username,
+      address: request.address,
+      ...(state && { lockout: state }),
+      steps,
+      conclusion,
+    }
+  }
+
+  async function attempt(
+    request: ExplainRequest,
+    username: Username,
+    password: Secret,
+  ): Promise<Omit<Explanation, 'durationMs'>> {
+    if (authenticate === undefined) throw new TypeError('only a running daemon can try a password')
+    const before = await standings(username, request.address, [])
+    let seen: AttemptEvent | undefined
+    const verdict = await authenticate({
+      ...request,
+      password,
+      explain: event => {
+        seen = event
+      },
+    })
+    const subjects = seen?.subject === undefined ? [] : [seen.subject]
+    const after = await standings(username, request.address, subjects)
+    const steps = explainSteps(seen?.steps ?? [], places, request.caller, username)
+    return {
+      mode: 'attempt',
+      given: request.username,
+      username,
+      address: request.address,
+      ...(before && { lockout: before }),
+      ...(after && { lockoutAfter: after }),
+      steps,
+      conclusion: conclude(verdict, seen, steps),
+    }
+  }
+
+  return async function explain(request) {
+    const startedAt = clock.now()
+    const name = normalise(request.username)
+    const { password } = request
+    const explained = !name.ok
+      ? invalidName(request, name.problem)
+      : password === undefined
+        ? await look(request, name.username)
+        : await attempt(request, name.username, password)
+    return { ...explained, durationMs: clock.now() - startedAt }
+  }
+}
+
+function invalidName(request: ExplainRequest, problem: string): Omit<Explanation, 'durationMs'> {
+  return {
+    mode: request.password === undefined ? 'look' : 'attempt',
+    given: request.username,
+    address: request.address,
+    steps: [],
+    conclusion: { verdict: 'invalid', reason: `the name ${problem}: nobody is asked` },
+  }
+}
+
+/** What was asked, and, in their places, the backends that were not. */
+function explainSteps(
+  steps: readonly Step[],
+  places: readonly Place[],
+  { backends: allowed }: Caller,
+  username: Username,
+): ExplainedStep[] {
+  return places.map((place): ExplainedStep => {
+    const common = { backend: place.id, type: place.type, facts: [] }
+    const { link } = place
+    if (link === undefined) return { ...common, outcome: 'skipped', detail: 'enabled: false' }
+    const step = steps.find(({ backend }) => backend === place.id)
+    if (step === undefined) return { ...common, outcome: 'not_reached' }
+    const skipped = whySkipped(link, { username, ...(allowed && { allowed }) })
+    if (skipped !== undefined) return { ...common, outcome: 'skipped', detail: skipped }
+    const { outcome, detail, facts = [], durationMs } = step
+    const { name: rule, next } = placeRule(place, link, outcome)
+    return { ...common, outcome, ...(detail !== undefined && { detail }), facts, rule, next, durationMs }
+  })
+}
+
+/** Whoever is locked out gets no further, whatever a look has found. */
+function orLockedOut({ steps, conclusion }: Looked, state: LockoutState | undefined): Looked {
+  if (state === undefined) return { steps, conclusion }
+  const locked = [
+    { what: 'the name', standing: state.name },
+    { what: 'the source', standing: state.source },
+    ...state.subjects
+      .filter(({ subject }) => subject === conclusion.user?.id)
+      .map(standing => ({ what: standing.subject, standing })),
+  ].find(({ standing }) => standing.lockedForMs !== undefined)
+  if (locked === undefined) return { steps, conclusion }
+  const seconds = Math.ceil((locked.standing.lockedForMs ?? 0) / 1000)
+  const reason = `${locked.what} is locked out here for another ${seconds} s: until then no password is checked`
+  return { steps, conclusion: { verdict: 'locked_out', reason } }
+}
+
+function conclude(
+  verdict: Verdict,
+  event: AttemptEvent | undefined,
+  steps: readonly ExplainedStep[],
+): Conclusion {
+  // At the end of the chain no rule has decided, but an outage may have.
+  const last =
+    steps.find(({ next }) => next === 'stop') ?? steps.find(({ outcome }) => outcome === verdict.verdict)
+  const decided = last && { backend: last.backend, ...(last.rule !== undefined && { rule: last.rule }) }
+  switch (verdict.verdict) {
+    case 'accepted':
+      return { verdict: 'accepted', reason: 'the password is right', ...decided, user: verdict.user }
+    case 'rejected':
+      return { verdict: 'rejected', reason: whyRejected(event?.reason), ...decided }
+    case 'account_state': {
+      const proof = verdict.passwordVerified ? 'the password is right' : 'the password was not verified'
+      return { verdict: 'account_state', reason: `the account is ${verdict.state}; ${proof}`, ...decided }
+    }
+    case 'locked_out': {
+      const seconds = Math.ceil(verdict.retryAfterMs / 1000)
+      return { verdict: 'locked_out', reason: `locked out here for another ${seconds} s`, ...decided }
+    }
+    case 'busy':
+      return {
+        verdict: 'busy',
+        reason: 'other attempts for this account are under way; charged to nobody',
+        ...decided,
+      }
+    case 'unavailable':
+      return {
+        verdict: 'unavailable',
+        reason: 'a backend that might know gave no answer; charged to nobody',
+        ...decided,
+      }
+    case 'invalid':
+      return { verdict: 'invalid', reason: `the ${verdict.field} ${verdict.problem}: nobody was asked` }
+  }
+}
+
+type Rejection = (ChainVerdict & { verdict: 'rejected' })['reason']
+
+/** Why a login is refused, in words. */
+const REJECTIONS: Readonly<Record<Rejection, string>> = {
+  credentials: 'no backend accepted the name and the password',
+  ambiguous: 'more than one principal matches the name: no password is sent',
+  deny: 'nobody like this is let in',
+  required: 'a backend that must accept did not',
+}
+
+function whyRejected(reason: string | undefined): string {
+  return Object.entries(REJECTIONS).find(([name]) => name === reason)?.[1] ?? REJECTIONS.credentials
+}

@@ -1,0 +1,69 @@
+/** An explanation as JSON: what the admin listener answers, and what `gatehouse explain --json` prints. */
+import type { Explanation, LockoutState } from '../authentication/explanation.ts'
+import type { Standing } from '../authentication/lockout.ts'
+import { presentUser } from './identity.ts'
+
+export type PresentedExplanation = ReturnType<typeof presentExplanation>
+export type PresentedStep = PresentedExplanation['steps'][number]
+export type PresentedLockout = ReturnType<typeof presentLockout>
+export type PresentedStanding = ReturnType<typeof presentStanding>
+
+export function presentExplanation(explanation: Explanation) {
+  const { mode, given, username, address, lockout, lockoutAfter, steps, conclusion, durationMs } = explanation
+  const { verdict, reason, backend, rule, user } = conclusion
+  return {
+    mode,
+    given,
+    ...(username && {
+      username: {
+        text: username.text,
+        user: username.user,
+        ...(username.domain !== undefined && { domain: username.domain }),
+      },
+    }),
+    address,
+    ...(lockout && { lockout: presentLockout(lockout) }),
+    ...(lockoutAfter && { lockout_after: presentLockout(lockoutAfter) }),
+    steps: steps.map(step => ({
+      backend: step.backend,
+      type: step.type,
+      outcome: step.outcome,
+      ...(step.detail !== undefined && { detail: step.detail }),
+      facts: step.facts.map(({ what, value, durationMs: ms }) => ({
+        what,
+        value,
+        ...(ms !== undefined && { ms: round(ms) }),
+      })),
+      ...(step.user && { user: { ...presentUser(step.user), state: step.user.state } }),
+      ...(step.rule !== undefined && { rule: step.rule, next: step.next }),
+      ...(step.durationMs !== undefined && { ms: round(step.durationMs) }),
+    })),
+    verdict,
+    reason,
+    ...(backend !== undefined && { backend }),
+    ...(rule !== undefined && { rule }),
+    ...(user && { user: presentUser(user) }),
+    ms: round(durationMs),
+  }
+}
+
+function presentLockout({ name, source, subjects }: LockoutState) {
+  return {
+    name: presentStanding(name),
+    source: presentStanding(source),
+    subjects: subjects.map(standing => ({ subject: standing.subject, ...presentStanding(standing) })),
+  }
+}
+
+function presentStanding({ failures, limit, inFlight, lockedForMs }: Standing) {
+  return {
+    failures,
+    limit,
+    in_flight: inFlight,
+    ...(lockedForMs !== undefined && { locked_for_seconds: Math.ceil(lockedForMs / 1000) }),
+  }
+}
+
+function round(durationMs: number): number {
+  return Math.round(durationMs * 100) / 100
+}

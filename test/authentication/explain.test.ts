@@ -1,0 +1,333 @@
+import t from 'tap'
+import type { AttemptEvent } from '../../src/authentication/attempt-event.ts'
+import { createAuthenticate } from '../../src/authentication/authenticate.ts'
+import type { Backend, Look } from '../../src/authentication/backend.ts'
+import type { Caller } from '../../src/authentication/caller.ts'
+import { createChain, type Link } from '../../src/authentication/chain.ts'
+import { systemClock } from '../../src/authentication/clock.ts'
+import { createExplain } from '../../src/authentication/explain.ts'
+import type { ExplainRequest } from '../../src/authentication/explanation.ts'
+import { UnavailableError } from '../../src/authentication/outcome.ts'
+import type { Place } from '../../src/authentication/place.ts'
+import { ruleFor, type StepOutcome } from '../../src/authentication/rule.ts'
+import { Secret } from '../../src/authentication/secret.ts'
+import { createUsernameNormaliser } from '../../src/authentication/username.ts'
+import { createLockout } from '../../src/lockout/lockout.ts'
+import { createLogRecorder } from '../support/log-recorder.ts'
+import { type Answering, backend, CONTINUE, link, user, verifies } from './backends.ts'
+
+const OPERATOR: Caller = { id: 'admin', requiredGroups: [] }
+
+function place(of: Link, rest: Partial<Place> = {}): Place {
+  return { id: of.backend.id, type: 'scripted', link: of, ruleOrigins: {}, ...rest }
+}
+
+function desk(places: readonly Place[], { daemon = true } = {}) {
+  const events: AttemptEvent[] = []
+  const log = createLogRecorder()
+  const normalise = createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example'] }])
+  const lockout = createLockout({
+    settings: {
+      maxAttempts: 3,
+      windowMs: 900_000,
+      durationMs: 300_000,
+      source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
+      maxEntries: 1_000,
+    },
+    secret: new Uint8Array(32),
+    clock: systemClock,
+    log,
+  })
+  const authenticate = createAuthenticate({
+    chain: createChain(
+      places.flatMap(each => each.link ?? []),
+      5_000,
+      systemClock,
+    ),
+    lockout,
+    normalise,
+    clock: systemClock,
+    log,
+    onAttempt: event => void events.push(event),
+  })
+  const parts = { places, normalise, clock: systemClock, log }
+  const explain = createExplain(daemon ? { ...parts, lockout, authenticate } : parts)
+  const ask = (username: string, rest: Partial<ExplainRequest> = {}) =>
+    explain({ requestId: 'r', username, address: '192.0.2.7', caller: OPERATOR, ...rest })
+  const attempt = (username: string, password: string, rest: Partial<ExplainRequest> = {}) =>
+    ask(username, { password: new Secret(password), ...rest })
+  return { ask, attempt, events, log }
+}
+
+function looks(look: Look | Error): Pick<Backend, 'look'> {
+  return {
+    async look(username, _signal, note) {
+      note({ what: 'filter', value: `(uid=${username.user})`, durationMs: 1 })
+      if (look instanceof Error) throw look
+      return look
+    },
+  }
+}
+
+const found: Look = { found: 'one', user: user('1', { username: 'alice', groups: ['staff'] }) }
+const asked = () => Promise.reject(new Error('a look must not try anything'))
+
+const outcomes = ({ steps }: Awaited<ReturnType<ReturnType<typeof desk>['ask']>>) =>
+  steps.map(({ backend, outcome, detail }) =>
+    [backend, outcome, ...(detail === undefined ? [] : [detail])].join(' '),
+  )
+
+t.test(
+  'a look: the normalised name, why each backend is asked or skipped, and what would decide',
+  async t => {
+    const places = [
+      { id: 'old', type: 'ldap', ruleOrigins: {} },
+      place(link(backend('guests', asked, looks(found)), { usernameFilter: () => false })),
+      place(link(backend('hr', asked, looks(found)))),
+      place(
+        link(
+          backend('other', asked, looks({ found: 'not_applicable', reason: 'the name is of another realm' })),
+        ),
+      ),
+      place(link(backend('empty', asked, looks({ found: 'none' })))),
+      place(link(backend('corp', asked, looks(found)), { on: { wrong_password: 'stop' } }), {
+        ruleOrigins: { wrong_password: 'preset active-directory' },
+      }),
+      place(link(backend('local', asked, looks({ found: 'none' })))),
+    ]
+    const { ask, events } = desk(places)
+    const caller = { ...OPERATOR, backends: new Set(['guests', 'other', 'empty', 'corp', 'local']) }
+    const seen = await ask('CORP\\Alice', { caller })
+    t.match(seen, {
+      mode: 'look',
+      given: 'CORP\\Alice',
+      username: { text: 'alice@corp.example', user: 'alice' },
+    })
+    t.strictSame(outcomes(seen), [
+      'old skipped enabled: false',
+      'guests skipped username_filter',
+      'hr skipped not for this app',
+      'other not_applicable the name is of another realm',
+      'empty unknown_user',
+      'corp found',
+      'local not_reached',
+    ])
+    t.strictSame(seen.steps[5]?.facts, [{ what: 'filter', value: '(uid=alice)', durationMs: 1 }])
+    t.match(seen.steps[5], {
+      rule: 'right password: on.accept: stop; wrong password: on.wrong_password: stop (preset active-directory)',
+      user: { id: 'corp:1', backend: 'corp', groups: ['staff'] },
+    })
+    t.match(seen.conclusion, {
+      verdict: 'depends_on_password',
+      backend: 'corp',
+      rule: 'on.accept: stop',
+      user: { id: 'corp:1' },
+    })
+    t.match(seen.lockout, { name: { failures: 0, limit: 3 }, subjects: [{ subject: 'corp:1', failures: 0 }] })
+    t.equal(events.length, 0, 'nothing is tried')
+  },
+)
+
+t.test('a look goes on where a wrong password would', async t => {
+  const { ask } = desk([
+    place(link(backend('corp', asked, looks(found)))),
+    place(link(backend('local', asked, looks({ found: 'none' })))),
+  ])
+  const seen = await ask('alice')
+  t.strictSame(outcomes(seen), ['corp found', 'local unknown_user'])
+  t.match(seen.conclusion, { verdict: 'depends_on_password', backend: 'corp' })
+})
+
+t.test('what a look concludes, case by case', async t => {
+  const cases: readonly (readonly [string, Look | Error | undefined, Partial<Link>, object])[] = [
+    ['nobody', { found: 'none' }, {}, { verdict: 'rejected', reason: /no backend knows/ }],
+    [
+      'several',
+      { found: 'several', count: 2 },
+      {},
+      { verdict: 'rejected', reason: /^2 principals match: no password/ },
+    ],
+    [
+      'disabled',
+      { ...found, state: 'disabled' } as Look,
+      {},
+      { verdict: 'account_state', reason: /disabled/ },
+    ],
+    [
+      'refused',
+      { ...found, refusal: 'in a denied group' } as Look,
+      {},
+      { verdict: 'rejected', reason: 'in a denied group' },
+    ],
+    [
+      'denied',
+      found,
+      { deny: true },
+      { verdict: 'rejected', reason: 'on the deny list', rule: 'deny always stops' },
+    ],
+    ['not denied', { found: 'none' }, { deny: true }, { verdict: 'rejected', reason: /no backend knows/ }],
+    [
+      'out',
+      new UnavailableError('connection refused', 'connect'),
+      {},
+      { verdict: 'unavailable', backend: 'corp' },
+    ],
+    ['a bug', new Error('bug'), {}, { verdict: 'unavailable', backend: 'corp' }],
+    ['cannot look', undefined, {}, { verdict: 'depends_on_password', reason: /without a password/ }],
+    ['rubbish', { found: 'one', user: { id: '' } } as never, {}, { verdict: 'unavailable' }],
+  ]
+  for (const [what, look, rest, expected] of cases) {
+    const only = backend('corp', asked, look === undefined ? {} : looks(look))
+    const { ask } = desk([place(link(only, rest as object))])
+    t.match((await ask('alice')).conclusion, expected, what)
+  }
+})
+
+t.test('a look at a backend that hangs ends at its deadline', async t => {
+  const hangs = backend('corp', asked, { look: () => new Promise(() => {}) })
+  const { ask } = desk([place(link(hangs, { timeoutMs: 20 }))])
+  t.match((await ask('alice')).steps, [{ outcome: 'unavailable', detail: 'no answer within 20 ms' }])
+})
+
+t.test('an app that wants other groups refuses whoever is found', async t => {
+  const { ask } = desk([place(link(backend('corp', asked, looks(found))))])
+  const seen = await ask('alice', { caller: { id: 'admin', requiredGroups: ['hr'] } })
+  t.match(seen.conclusion, { verdict: 'rejected', reason: 'in none of the groups that the app requires' })
+})
+
+t.test('outside of the daemon the lockout is not known, and nothing can be tried', async t => {
+  const { ask, attempt } = desk([place(link(backend('corp', asked, looks(found))))], { daemon: false })
+  t.notOk((await ask('alice')).lockout)
+  await t.rejects(attempt('alice', 'x'), TypeError)
+})
+
+t.test('what cannot be a name is said, and asks nobody', async t => {
+  const { ask } = desk([place(link(backend('corp', asked)))])
+  const seen = await ask('a\u0000')
+  t.match(seen, {
+    steps: [],
+    conclusion: { verdict: 'invalid', reason: /^the name contains a control.*: nobody is asked$/ },
+  })
+  t.notOk(seen.username)
+})
+
+/** Knows alice, notes what it does. */
+const corp: Answering = async attempt => {
+  attempt.note?.({ what: 'filter', value: `(uid=${attempt.username.user})` })
+  if (attempt.username.user !== 'alice') return { outcome: 'unknown_user' }
+  const right = attempt.password.reveal() === 'right'
+  return verifies(
+    '1',
+    right ? { outcome: 'accept', user: user('1') } : { outcome: 'wrong_password', subject: '1' },
+  )(attempt)
+}
+
+t.test(
+  'an attempt is really made, counted and written down, with facts and the rule that decided',
+  async t => {
+    const places = [
+      place(link(backend('corp', corp), { on: { wrong_password: 'stop' } }), {
+        ruleOrigins: { wrong_password: 'preset samba' },
+      }),
+      place(link(backend('local', asked))),
+    ]
+    const { attempt, ask, events, log } = desk(places)
+    const wrong = await attempt('alice', 'canary-wrong')
+    t.match(wrong, {
+      mode: 'attempt',
+      lockout: { name: { failures: 0 } },
+      lockoutAfter: {
+        name: { failures: 1 },
+        source: { failures: 1 },
+        subjects: [{ subject: 'corp:1', failures: 1 }],
+      },
+      steps: [
+        {
+          backend: 'corp',
+          outcome: 'wrong_password',
+          rule: 'on.wrong_password: stop (preset samba)',
+          facts: [{ what: 'filter', value: '(uid=alice)' }],
+        },
+        { backend: 'local', outcome: 'not_reached' },
+      ],
+      conclusion: { verdict: 'rejected', backend: 'corp', rule: 'on.wrong_password: stop (preset samba)' },
+    })
+    t.match(events, [{ caller: 'admin', address: '192.0.2.7', verdict: 'rejected', subject: 'corp:1' }])
+    t.notMatch(JSON.stringify(wrong) + log.text() + JSON.stringify(events), 'canary-wrong')
+
+    const right = await attempt('alice', 'right')
+    t.match(right.conclusion, {
+      verdict: 'accepted',
+      backend: 'corp',
+      rule: 'on.accept: stop',
+      user: { id: 'corp:1' },
+    })
+    t.match(right.lockoutAfter, { subjects: [{ failures: 0 }] }, 'the account starts afresh')
+
+    for (let i = 0; i < 3; i++) await attempt('alice', `canary ${i}`)
+    const locked = await attempt('alice', 'right')
+    t.match(locked.conclusion, { verdict: 'locked_out', reason: /locked out here for another \d+ s/ })
+    t.match(outcomes(locked), ['corp not_reached', 'local not_reached'], 'nobody is asked')
+    t.match((await ask('alice')).conclusion, {
+      verdict: 'locked_out',
+      reason: /^the name is locked out here/,
+    })
+  },
+)
+
+t.test('at the end of the chain no rule has decided', async t => {
+  const { attempt } = desk([place(link(backend('corp', corp)))])
+  const { conclusion } = await attempt('nobody', 'x')
+  t.match(conclusion, { verdict: 'rejected', reason: /no backend accepted/ })
+  t.notOk(conclusion.rule)
+})
+
+t.test(
+  'attempts without an explanation carry no facts, and the explained ones share with nobody',
+  async t => {
+    const notes: unknown[] = []
+    const only = backend('corp', async attempt => {
+      notes.push(attempt.note)
+      await new Promise(resolve => setImmediate(resolve))
+      return corp(attempt)
+    })
+    const { attempt, events } = desk([place(link(only))])
+    await Promise.all([attempt('alice', 'right'), attempt('alice', 'right')])
+    t.equal(only.asked, 2)
+    t.ok(notes.every(note => typeof note === 'function'))
+    t.ok(events.every(({ shared }) => !shared))
+  },
+)
+
+t.test('the rule said is the rule that holds', async t => {
+  const words = ['stop', 'continue'] as const
+  const answers: Record<Exclude<StepOutcome, 'busy' | 'subject_locked'>, unknown> = {
+    accept: { outcome: 'accept', user: user('1') },
+    unknown_user: { outcome: 'unknown_user' },
+    wrong_password: { outcome: 'wrong_password', subject: '1' },
+    account_state: { outcome: 'account_state', subject: '1', state: 'disabled', passwordVerified: true },
+    ambiguous: { outcome: 'ambiguous', count: 2 },
+    deny: { outcome: 'deny', reason: 'x' },
+    unavailable: { outcome: 'unavailable', cause: 'x', phase: 'connect', credentialSent: false },
+    not_applicable: { outcome: 'not_applicable', reason: 'x' },
+  }
+  let seen = 0
+  for (const [outcome, answer] of Object.entries(answers) as [StepOutcome, unknown][]) {
+    for (const accept of words) {
+      for (const word of words) {
+        const on = { ...CONTINUE, accept, unknown_user: word, wrong_password: word, unavailable: word }
+        const second = backend('second', () => ({ outcome: 'unknown_user' }))
+        const first = link(
+          backend('first', () => answer),
+          { on },
+        )
+        const { attempt } = desk([place(first), place(link(second))])
+        await attempt('alice', 'x')
+        const { next, name } = ruleFor(outcome, { on, deny: false })
+        t.equal(second.asked, next === 'stop' ? 0 : 1, `${outcome}: ${name}`)
+        seen++
+      }
+    }
+  }
+  t.equal(seen, 32)
+})
