@@ -5,6 +5,8 @@ import { checkCommand } from './check.ts'
 import { clientCommand } from './client.ts'
 import { configCommand } from './config.ts'
 import type { CommandContext } from './context.ts'
+import { doctorCommand } from './doctor.ts'
+import { explainCommand } from './explain.ts'
 import { hashCommand } from './hash.ts'
 import { serveCommand } from './serve.ts'
 import { userCommand } from './user.ts'
@@ -46,6 +48,8 @@ function createProgram(context: CommandContext, version: string): Command {
     .addCommand(serveCommand(context))
     .addCommand(checkCommand(context))
     .addCommand(configCommand(context))
+    .addCommand(doctorCommand(context))
+    .addCommand(explainCommand(context))
     .addCommand(userCommand(context))
     .addCommand(clientCommand(context))
     .addCommand(hashCommand(context))

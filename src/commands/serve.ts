@@ -3,28 +3,53 @@ import { type App, startApp } from '../app.ts'
 import type { Log } from '../authentication/log.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import { configFile } from '../config/config-file.ts'
+import { filesOf } from '../config/files.ts'
+import { createFileWatch } from '../config/watch.ts'
 import { createLog } from '../observe/log.ts'
 import type { CommandContext } from './context.ts'
 
 /** From the first signal to the end, whatever still runs, in milliseconds. */
 const STOP_WITHIN_MS = 10_000
 
-/** Runs the daemon until SIGTERM or SIGINT. A second signal ends it at once. */
+/**
+ * Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. SIGHUP, and a change of any file that the
+ * configuration is made of, reload it.
+ */
 export function serveCommand(context: CommandContext): Command {
   return new Command('serve')
     .description('run the daemon')
     .option('--config <file>', 'the configuration file')
     .addHelpText('after', '\nExample:\n  gatehouse serve --config /etc/gatehouse/gatehouse.yaml')
-    .action(async ({ config: file }: { config?: string }) => {
+    .action(async ({ config: option }: { config?: string }) => {
       const stop = waitForSignal()
-      const loaded = await context.loadConfig(configFile(file, context.env))
+      // From here on it does not end us; before there is anything to reload, what it wants is about to happen.
+      let reload: (why: string) => void = () => {}
+      process.on('SIGHUP', () => reload('SIGHUP'))
+
+      const file = configFile(option, context.env)
+      const files = createFileWatch()
+      const load = () =>
+        files.during(async readFile => {
+          const loaded = await context.loadConfig(file, readFile)
+          // Only for the watch: whoever needs one of these says what is wrong with it.
+          await Promise.allSettled(filesOf(loaded.config).map(readFile))
+          return loaded
+        })
+      const loaded = await load()
       const output = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
       const { log } = output
+      process.on('unhandledRejection', thrown => surviveRejection(thrown, log))
       try {
-        const app = await startApp(loaded.config, log)
+        const app = await startApp(loaded.config, log, load)
         announce(app, loaded, log)
         if (app.firstAdmin !== undefined) welcome(app, loaded, context)
+        reload = why => {
+          log.info({ event: 'sys_config_reload', why }, 'reading the configuration anew')
+          void app.reload()
+        }
+        files.start(() => reload('a file has changed'), log)
         const signal = await stop
+        files.stop()
         log.info({ event: 'sys_shutdown', signal }, 'stopping: what is in flight finishes')
         await app.stop()
         log.info({ event: 'sys_shutdown' }, 'stopped')
@@ -44,6 +69,18 @@ function waitForSignal(): Promise<NodeJS.Signals> {
   }
   process.once('SIGTERM', first).once('SIGINT', first)
   return promise
+}
+
+/**
+ * A promise that some backend let go of must not end the desk for all the others (faults.md F38). What it was rejected with is
+ * not shown, only where: a plugin may have put a password into its message.
+ */
+function surviveRejection(thrown: unknown, log: Log): void {
+  const frames = thrown instanceof Error ? String(thrown.stack).match(/^ {4}at .*$/gm) : undefined
+  log.error(
+    { event: 'sys_crash', at: frames?.map(frame => frame.trim()) ?? [typeof thrown] },
+    'a promise was rejected and nobody was listening: a bug of ours, or of a plugin',
+  )
 }
 
 function announce(app: App, { config, file, warnings }: LoadedConfig, log: Log): void {

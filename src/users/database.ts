@@ -42,6 +42,11 @@ const RESTORE = 'restore it from a backup, or move it away to start without user
 /** Where shared memory between processes cannot be trusted, and WAL loses data (F27): NFS, SMB, 9p and FUSE (virtiofs). */
 const REMOTE_FILE_SYSTEMS = new Set([0x6969, 0x517b, 0xff534d42, 0xfe534d42, 0x01021997, 0x65735546])
 
+/** @param path that exists */
+export function isOnRemoteFileSystem(path: string): boolean {
+  return REMOTE_FILE_SYSTEMS.has(statfsSync(path).type)
+}
+
 /**
  * Opens the file and brings its schema up to date. Missing folders are made with mode 0700; the file gets 0600,
  * an older one with more is narrowed (security.md S37). Two processes may do so at once.

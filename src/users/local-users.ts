@@ -122,6 +122,11 @@ export function createLocalUsers({ store, passwords, log }: LocalUsersParts): Lo
     return user && toUser(user)
   }
 
+  function find(sense: Sense, name: string): User | undefined {
+    const login = store.findLogin(name)
+    return login?.[sense] ? toUser(login.user) : undefined
+  }
+
   function probe(): BackendHealth {
     try {
       store.probe()
@@ -135,6 +140,9 @@ export function createLocalUsers({ store, passwords, log }: LocalUsersParts): Lo
   return {
     authenticateByUsername: (username, attempt) => authenticate('isUsername', username, attempt),
     authenticateByEmail: (email, attempt) => authenticate('isEmail', email, attempt),
+    findByUsername: username => find('isUsername', username),
+    findByEmail: email => find('isEmail', email),
+    count: () => store.count(),
     getUser,
     probe,
   }

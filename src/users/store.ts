@@ -41,6 +41,7 @@ export interface UserStore {
   setDisabled(id: string, disabled: boolean): boolean
   /** False when there is no such user. */
   remove(id: string): boolean
+  count(): { readonly all: number; readonly withEmail: number }
   /** Reads something small. */
   probe(): void
 }
@@ -152,6 +153,7 @@ export function createUserStore({ database, normalise, clock }: UserStoreParts):
         () => sql.setDisabled.run({ id, disabled: disabled ? 1 : 0, now: clock.wall() }).changes === 1,
       ),
     remove: id => answering(() => sql.remove.run(id).changes === 1),
+    count: () => answering(() => sql.count.get() ?? { all: 0, withEmail: 0 }),
     probe: () => {
       answering(() => sql.awaitsFirst.get())
     },
@@ -165,6 +167,9 @@ function prepareStatements(database: UserDatabase) {
     ),
     byId: database.prepare<[string], UserRow>(`SELECT ${USER_COLUMNS} FROM users WHERE id = ?`),
     all: database.prepare<[], UserRow>(`SELECT ${USER_COLUMNS} FROM users ORDER BY username`),
+    count: database.prepare<[], { all: number; withEmail: number }>(
+      'SELECT count(*) AS "all", count(email) AS withEmail FROM users',
+    ),
     insertUser: database.prepare(
       `INSERT INTO users (id, username, email, display_name, password_hash, created_at, updated_at)
        VALUES (@id, @username, @email, @displayName, @passwordHash, @now, @now)`,

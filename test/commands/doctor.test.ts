@@ -1,0 +1,641 @@
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { Command } from 'commander'
+import t, { type Test } from 'tap'
+import { resolvePlugin } from '../../src/backends/registry.ts'
+import { doctorCommand } from '../../src/commands/doctor.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import type { Finding } from '../../src/plugin.ts'
+import { createCertificateAuthority } from '../support/certificate-authority.ts'
+import { startDaemon } from '../support/daemon.ts'
+import { quietPort } from '../support/quiet-port.ts'
+import { startSamba } from '../support/samba.ts'
+import { sambaPeople } from '../support/samba-people.ts'
+import { provideSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
+
+interface Seen extends Finding {
+  readonly about: string
+}
+
+interface Ran {
+  readonly findings: readonly Seen[]
+  readonly out: string
+  readonly err: string
+  readonly code: number
+  /** The findings that are not as they should be, a line each. */
+  readonly bad: readonly string[]
+}
+
+/** Runs one command line as main.ts does, without a process. */
+async function run(args: readonly string[], { color = false } = {}): Promise<Ran> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  let code = 0
+  const context = {
+    stdin,
+    stdout,
+    stderr,
+    env: {},
+    color,
+    loadConfig: (file: string) => loadConfig({ file, env: {}, resolvePlugin }),
+    setExitCode: (next: number) => {
+      code = next
+    },
+  }
+  const both = Promise.all([text(stdout), text(stderr)])
+  await new Command().addCommand(doctorCommand(context)).parseAsync(['doctor', ...args], { from: 'user' })
+  stdout.end()
+  stderr.end()
+  const [out, err] = await both
+  const findings: Seen[] = args.includes('--json')
+    ? out
+        .split('\n')
+        .filter(Boolean)
+        .map(line => JSON.parse(line))
+    : []
+  const bad = findings
+    .filter(({ status }) => status !== 'ok')
+    .map(({ status, check, detail, advice }) => `${status} ${check}: ${detail} → ${advice}`)
+  return { findings, out, err, code, bad }
+}
+
+interface Backend {
+  readonly [option: string]: unknown
+}
+
+/** Options of the one backend `corp`, as they stand in the YAML. */
+function corp(slapd: Slapd, changes: Backend = {}): Backend {
+  return {
+    id: 'corp',
+    type: 'ldap',
+    preset: 'openldap',
+    urls: [slapd.ldapsUrl],
+    tls: { ca_file: slapd.caFile },
+    bind: { dn: slapd.serviceDn, password: slapd.servicePassword },
+    base_dn: slapd.baseDn,
+    ...changes,
+  }
+}
+
+/** A configuration of its own, ports and database free. */
+function configure(t: Test, ...backends: readonly Backend[]): string {
+  const folder = t.testdir()
+  const file = join(folder, 'gatehouse.yaml')
+  const config = {
+    listen: { host: '127.0.0.1', port: 0 },
+    admin: { host: '127.0.0.1', port: 0 },
+    database: join(folder, 'data', 'gatehouse.db'),
+    backends,
+  }
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
+  return file
+}
+
+/** What `doctor` says about the directory alone. */
+async function examine(t: Test, backend: Backend, ...args: string[]): Promise<Ran> {
+  const ran = await run(['--json', '--backend', 'corp', '--config', configure(t, backend), ...args])
+  const findings = ran.findings.filter(({ about }) => about === 'corp')
+  const bad = findings
+    .filter(({ status }) => status !== 'ok')
+    .map(({ status, check, detail, advice }) => `${status} ${check}: ${detail} → ${advice}`)
+  t.notMatch(ran.out + ran.err, /gatehouse-secret-1/, 'no password is said')
+  return { ...ran, findings, bad }
+}
+
+const statuses = ({ findings }: Ran) => findings.map(({ status, check }) => `${status} ${check}`)
+
+t.test('a directory as it should be: every step is looked at, in order', async t => {
+  const slapd = await startSlapd(t, { certificate: { validUntil: Date.now() + 100 * 86_400_000 } })
+  const ran = await examine(t, corp(slapd), '--user', 'alice')
+  t.strictSame(
+    statuses(ran).map(line => line.replaceAll(String(slapd.ldapsPort), 'PORT')),
+    [
+      'ok DNS localhost',
+      'ok TCP localhost:PORT',
+      'ok TLS ldaps://localhost:PORT',
+      'ok certificate ldaps://localhost:PORT',
+      'ok service account at ldaps://localhost:PORT',
+      'ok directory ldaps://localhost:PORT',
+      'ok base_dn dc=corp,dc=example',
+      'ok person uid=alice,ou=people,dc=corp,dc=example',
+      'ok groups of alice',
+    ],
+  )
+  const detail = (check: RegExp) => ran.findings.find(finding => check.test(finding.check))?.detail ?? ''
+  t.match(
+    detail(/^TLS/),
+    /^TLSv1\.3, the certificate is for localhost, 127\.0\.0\.1, issued by CN=Gatehouse test CA$/,
+  )
+  t.match(detail(/^certificate/), /^the certificate expires in 99 days, on /)
+  t.match(detail(/^directory/), 'OpenLDAP, naming contexts: dc=corp,dc=example')
+  t.match(
+    detail(/^person/),
+    /^id [0-9a-f-]{36}, name alice, Alice Liddell <alice@corp\.example>, state usable$/,
+  )
+  t.match(detail(/^groups/), /^.*staff.*, found by levels$/)
+  t.equal(ran.code, 0)
+  t.equal((await slapd.binds()).length, 1, 'the service account, and nobody else')
+})
+
+t.test('each wrong knob is found and named', async t => {
+  const slapd = await startSlapd(t)
+  const knobs: readonly (readonly [
+    what: string,
+    changes: Backend,
+    says: RegExp,
+    args?: readonly string[],
+  ])[] = [
+    [
+      'a base that does not exist',
+      { base_dn: 'ou=peple,dc=corp,dc=example' },
+      /^fail base_dn ou=peple,.* nearest that exists above it is dc=corp,dc=example → correct `base_dn`: the part before/,
+    ],
+    [
+      'a base of another directory',
+      { base_dn: 'dc=other,dc=example' },
+      /^fail base_dn dc=other,dc=example: it is not of this directory .*has dc=corp,dc=example → set `base_dn: dc=corp,dc=example`/,
+    ],
+    [
+      'a base without people',
+      { base_dn: 'ou=groups,dc=corp,dc=example' },
+      /^fail base_dn: nobody like this is below ou=groups,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
+    ],
+    [
+      'an object class that nobody has',
+      { user_filter: '(&(objectClass=user)(uid={username}))' },
+      /^fail user_filter: the clause \(objectClass=user\) matches nothing .* → write \(objectClass=inetOrgPerson\) instead/,
+    ],
+    [
+      'a clause that matches nobody',
+      { user_filter: '(&(objectClass=inetOrgPerson)(employeeType=staff)(uid={username}))' },
+      /^fail user_filter: the clause \(employeeType=staff\) matches nothing .* → correct or drop it: without it uid=/,
+    ],
+    [
+      'an attribute that nobody has',
+      { user_filter: '(&(objectClass=inetOrgPerson)(sAMAccountName={username}))' },
+      /^fail user_filter: people are there .*no sAMAccountName .* → in `user_filter` look for the name in uid or mail/,
+    ],
+    [
+      'a person known by another attribute',
+      { user_filter: '(&(objectClass=inetOrgPerson)(uid={username}))' },
+      /^fail user alice@corp\.example: found by mail, in which `user_filter` does not look .* → add \(mail=\{input\}\) to/,
+      ['--user', 'alice@corp.example'],
+    ],
+    [
+      'a person below another base',
+      {
+        base_dn: 'ou=services,dc=corp,dc=example',
+        user_filter: '(&(objectClass=*)(|(uid={username})(cn={input})))',
+      },
+      /^fail user alice: nobody like this is below ou=services,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
+      ['--user', 'alice'],
+    ],
+    [
+      'a person kept out by one clause',
+      { user_filter: '(&(objectClass=inetOrgPerson)(mail=bob@corp.example)(uid={username}))' },
+      /^fail user alice: there is uid=alice,.* does not match the filter → `user_filter`: the clause \(mail=bob@corp\.example\) keeps/,
+      ['--user', 'alice'],
+    ],
+    [
+      'a person who is nowhere',
+      {},
+      /^fail user nobody: nobody that the service account can see has this name in uid, mail, /,
+      ['--user', 'nobody'],
+    ],
+    [
+      'a name of several',
+      {},
+      /^warn user twins@corp\.example: several entries match: .*twin1.*twin2.* → make `user_filter` find one only/,
+      ['--user', 'twins@corp.example'],
+    ],
+    [
+      'an id attribute that is not there',
+      { id_attribute: 'objectGUID' },
+      /^fail id_attribute objectGUID: .* shows no objectGUID.* → set `id_attribute: entryUUID`, which is there/,
+      ['--user', 'alice'],
+    ],
+    [
+      'the preset of another kind of directory',
+      { preset: 'freeipa', id_attribute: 'entryUUID' },
+      /^warn preset: `preset: freeipa` is not for OpenLDAP → set `preset: openldap`/,
+    ],
+    [
+      'a wrong password of the service account',
+      { bind: { dn: slapd.serviceDn, password: 'wrong' } },
+      /^fail service account at .*result 49 .* → `bind\.dn` or `bind\.password` is wrong: correct it/,
+    ],
+    [
+      'a service account that is no DN',
+      { bind: { dn: 'gatehouse', password: 'x' } },
+      /^fail service account at .*result 34 .* → `bind\.dn` is no DN: correct it/,
+    ],
+    [
+      'a service account without a certificate for EXTERNAL',
+      { tls: { ca_file: slapd.caFile, ...(await clientCertificate(slapd)) }, bind: { method: 'external' } },
+      /^fail service account at .*result 7 .* → the server does not allow this `bind\.method`/,
+    ],
+    [
+      'a CA that is missing',
+      { tls: {} },
+      /^fail TLS .* the CA "CN=Gatehouse test CA", which is not in the list of CAs that Node\.js trusts → put that CA's certificate into `tls\.ca_file`/,
+    ],
+    [
+      'a CA file that is not there',
+      { tls: { ca_file: '/nowhere/ca.pem' } },
+      /^fail certificate files: ENOENT.*\/nowhere\/ca\.pem.* → correct `tls\.ca_file`/,
+    ],
+    [
+      'a name that the certificate has not',
+      { tls: { ca_file: slapd.caFile, servername: 'dc1.corp.example' } },
+      /^fail TLS .* it is for localhost, 127\.0\.0\.1, and not for dc1\.corp\.example → use one of its names in `urls`/,
+    ],
+    [
+      'a port on which nobody listens',
+      { urls: [`ldaps://localhost:${slapd.ldapsPort + 1}`] },
+      /^fail TCP localhost:\d+: .*ECONNREFUSED.* → nothing listens on port \d+ there: correct host and port in `urls`, where ldaps:\/\/ is on 636/,
+    ],
+    [
+      'the port of plain LDAP for ldaps',
+      { urls: [`ldaps://localhost:${slapd.ldapPort}`] },
+      /^fail TLS .* → .*is it the right port\? 636 is for ldaps/,
+    ],
+    [
+      'a DNS name that is unknown',
+      { urls: ['ldaps://no-such-host.invalid'] },
+      /^fail DNS no-such-host\.invalid: .* → correct the name in `urls`, or name a DNS server that knows it in `dns_servers`/,
+    ],
+    [
+      'a domain without SRV records',
+      { urls: [], discover: 'no-such-domain.invalid', dns_servers: ['127.0.0.1:9'] },
+      /^fail DNS SRV no-such-domain\.invalid: .* → correct `discover`, name a DNS server/,
+    ],
+  ]
+  for (const [what, changes, says, args = []] of knobs) {
+    await t.test(what, async t => {
+      const { bad, code } = await examine(t, corp(slapd, changes), ...args)
+      t.ok(
+        bad.some(line => says.test(line)),
+        bad.join('\n') || 'nothing was found wrong',
+      )
+      t.equal(code, bad.some(line => line.startsWith('fail')) ? 1 : 0)
+    })
+  }
+})
+
+async function clientCertificate(slapd: Slapd) {
+  const { certFile, keyFile } = await slapd.certificateAuthority.issue({ commonName: 'gatehouse' })
+  return { cert_file: certFile, key_file: keyFile }
+}
+
+t.test('a certificate that has expired, and one that soon will', async t => {
+  const expired = await startSlapd(t, { certificate: { validUntil: Date.now() - 60_000 } })
+  const { bad } = await examine(t, corp(expired))
+  t.match(bad.join(), /^fail TLS .*expired on \d{4}-.* → renew it on the server/)
+  const soon = await startSlapd(t)
+  const later = await examine(t, corp(soon))
+  t.match(later.bad.join(), /^warn certificate .* expires in 0 days, on .* → renew it on the server/)
+  t.equal(later.code, 0, 'a warning is no failure')
+})
+
+t.test('a server that takes no password in clear says what to change', async t => {
+  const slapd = await startSlapd(t, { serverConfig: 'security simple_bind=128' })
+  const clear = { urls: [slapd.ldapUrl], tls: {}, insecure: true }
+  const { bad } = await examine(t, corp(slapd, clear))
+  t.match(bad, [
+    /^warn TLS ldap:.*: none: every password sent there is readable.* → use `ldaps:\/\/`/,
+    /^fail service account at .*result 13 .* → use `ldaps:\/\/` in `urls`, or `tls: \{ starttls: true \}`/,
+  ])
+  const encrypted = await examine(
+    t,
+    corp(slapd, { urls: [slapd.startTlsUrl], tls: { ca_file: slapd.caFile, starttls: true } }),
+  )
+  t.notMatch(encrypted.bad.join('\n'), /^fail/m, 'and with StartTLS it is content')
+})
+
+t.test('a refused service account is not tried on the next server', async t => {
+  const slapd = await startSlapd(t)
+  const twice = {
+    urls: [slapd.ldapsUrl, slapd.ldapsUrl.replace('localhost', '127.0.0.1')],
+    bind: { dn: slapd.serviceDn, password: 'wrong' },
+  }
+  const { bad } = await examine(t, corp(slapd, twice))
+  t.match(
+    bad.join('\n'),
+    /^fail service account at ldaps:\/\/127\.0\.0\.1:\d+: not tried: ldaps:\/\/localhost:\d+ has refused it/m,
+  )
+  t.equal((await slapd.binds()).length, 1)
+})
+
+t.test('a directory without memberOf: groups.filter is proposed, and is what helps', async t => {
+  const folder = t.testdir()
+  const ldif = join(folder, 'posix.ldif')
+  writeFileSync(ldif, posixCorp)
+  const { root } = await provideSlapd()
+  const slapd = await startSlapd(t, { ldif, serverConfig: `include ${root}/etc/ldap/schema/nis.schema` })
+  const without = await examine(t, corp(slapd), '--user', 'alice')
+  const proposed =
+    /^warn groups: nobody below `base_dn` has memberOf .*cn=staff.* → set `groups\.filter: (.*)`, or have/m
+  const [, filter] = proposed.exec(without.bad.join('\n')) ?? []
+  t.equal(filter, '(&(objectClass=posixGroup)(memberUid={username}))', without.bad.join('\n'))
+  const helped = await examine(t, corp(slapd, { groups: { filter } }), '--user', 'alice')
+  t.match(helped.findings.at(-1), { status: 'ok', check: 'groups of alice', detail: /^staff, found by / })
+})
+
+/** Groups as Unix has them: the members are names. */
+const posixCorp = `
+dn: dc=corp,dc=example
+objectClass: dcObject
+objectClass: organization
+dc: corp
+o: Corp Example
+
+dn: ou=groups,dc=corp,dc=example
+objectClass: organizationalUnit
+ou: groups
+
+dn: ou=services,dc=corp,dc=example
+objectClass: organizationalUnit
+ou: services
+
+dn: cn=gatehouse,ou=services,dc=corp,dc=example
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: gatehouse
+userPassword: gatehouse-secret-1
+
+dn: uid=alice,dc=corp,dc=example
+objectClass: inetOrgPerson
+uid: alice
+cn: Alice Liddell
+sn: Liddell
+mail: alice@corp.example
+userPassword: alice-secret-1
+
+dn: cn=staff,ou=groups,dc=corp,dc=example
+objectClass: posixGroup
+cn: staff
+gidNumber: 1000
+memberUid: alice
+`
+
+t.test(
+  'Active Directory: its kind, its lockout policy, its servers by DNS, and what its results mean',
+  async t => {
+    const samba = await startSamba(t)
+    const backend = (changes: Backend = {}): Backend => ({
+      id: 'corp',
+      type: 'ldap',
+      preset: 'active-directory',
+      urls: [samba.ldapsUrl],
+      tls: { ca_file: samba.caFile },
+      bind: { dn: samba.serviceDn, password: samba.servicePassword },
+      base_dn: samba.baseDn,
+      ...changes,
+    })
+    const said = ({ findings }: Ran) =>
+      findings.map(({ status, check, detail }) => `${status} ${check}: ${detail}`).join('\n')
+
+    await t.test('what is as it should be, and what should be changed', async t => {
+      const ran = await examine(
+        t,
+        backend({ urls: [], discover: 'corp.example', dns_servers: [samba.address] }),
+        '--user',
+        'alice',
+      )
+      const text = said(ran)
+      t.match(
+        text,
+        /^ok DNS SRV corp\.example: 1 server, in this order: ldaps:\/\/dc1\.corp\.example:636 \(priority/m,
+      )
+      t.match(text, /^ok DNS dc1\.corp\.example: 127\./m)
+      t.match(text, /^ok directory .*: Samba AD \(4\..*naming contexts: DC=corp,DC=example and /m)
+      t.match(text, /^ok clock .*: (the same as ours|\d+ s )/m)
+      t.match(text, /^ok groups of alice: (?=.*staff)(?=.*Domain Users).*, found by token_groups$/m)
+      t.match(
+        text,
+        /^ok rights of the service account: in no group of administrators, may write nothing of CN=Alice/m,
+      )
+      t.match(
+        ran.bad.join('\n'),
+        /^warn lockout policy: the domain locks an account after 3 failures within 30 min.* → set `lockout\.max_attempts` below 3, such as 1: now it is 5/m,
+      )
+      t.match(ran.bad.join('\n'), /^warn password settings objects: none is to be seen/m)
+      t.equal(ran.code, 0)
+    })
+
+    await t.test('the preset of another kind', async t => {
+      const { bad } = await examine(t, backend({ preset: 'openldap' }))
+      t.match(
+        bad.join('\n'),
+        /^warn preset: `preset: openldap` is not for Samba AD .* → set `preset: samba`/m,
+      )
+      t.match(
+        bad.join('\n'),
+        /^fail user_filter: the clause \(objectClass=inetOrgPerson\) .* → write \(objectClass=user\) instead/m,
+      )
+    })
+
+    await t.test('a password in clear is refused with result 8', async t => {
+      const { bad } = await examine(t, backend({ urls: [samba.ldapUrl], tls: {}, insecure: true }))
+      t.match(
+        bad.join('\n'),
+        /^fail service account at .*result 8 \(strongerAuthRequired\).* → use `ldaps:\/\/` in `urls`, or/m,
+      )
+    })
+
+    await t.test('a service account that may not log in, in words', async t => {
+      const { disabled, mustChange } = sambaPeople
+      const of = (who: { dn: string; password: string }) =>
+        examine(t, backend({ bind: { dn: who.dn, password: who.password } }))
+      t.match(
+        (await of(disabled)).bad.join('\n'),
+        /^fail service account at .*data 533.* → the account is disabled: enable it/m,
+      )
+      t.match(
+        (await of(mustChange)).bad.join('\n'),
+        /^fail service account at .*data 773.* → the account's password must be changed/m,
+      )
+      const wrong = await of({ dn: samba.serviceDn, password: 'wrong' })
+      t.match(
+        wrong.bad.join('\n'),
+        /^fail service account at .*data 52e.* → `bind\.dn` or `bind\.password` is wrong/m,
+      )
+    })
+
+    await t.test('a service account that may do everything', async t => {
+      await samba.tool('group', 'addmembers', 'Domain Admins', 'svc-gatehouse')
+      const { bad } = await examine(t, backend())
+      t.match(
+        bad.join('\n'),
+        /^warn rights of the service account: it is in Domain Admins.* → take an ordinary user/m,
+      )
+      // Who may see them is told what they say.
+      t.match(bad.join('\n'), /^warn password settings object .*locks an account after|^warn lockout policy/m)
+    })
+  },
+)
+
+t.test('a server that says nothing is waited for no longer than its deadlines', async t => {
+  const silent = createServer(() => {})
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.teardown(() => silent.close())
+  const { port } = silent.address() as { port: number }
+  const slow = {
+    id: 'corp',
+    type: 'ldap',
+    preset: 'openldap',
+    urls: [`ldaps://127.0.0.1:${port}`],
+    bind: { dn: 'cn=x', password: 'y' },
+    base_dn: 'dc=corp,dc=example',
+    connect_timeout: '300ms',
+  }
+  const startedAt = performance.now()
+  const { bad } = await examine(t, slow)
+  t.match(bad, [/^fail TLS .*no connection within 300 ms/])
+  t.ok(performance.now() - startedAt < 5_000)
+})
+
+t.test('local users are counted, and the database is looked at', async t => {
+  const file = configure(t, { id: 'email', type: 'email' }, { id: 'local', type: 'local' })
+  const before = await run(['--json', '--config', file])
+  t.match(before.findings, [
+    { about: 'configuration', status: 'ok' },
+    { about: 'configuration', status: 'ok', check: /^configuration file/ },
+    { about: 'daemon', check: 'database', detail: /does not exist yet/ },
+    { about: 'daemon', check: /^listener/ },
+    { about: 'daemon', check: /^admin listener/ },
+    { about: 'daemon', check: 'clients' },
+    { about: 'email', status: 'fail' },
+    { about: 'local', status: 'fail', detail: /there is no database/ },
+  ])
+  const daemon = await startDaemon(t, { config: file, cwd: t.testdirName })
+  const during = await run(['--json', '--config', file])
+  t.match(
+    during.findings.find(({ about }) => about === 'local'),
+    { status: 'ok', detail: '1 in the database' },
+  )
+  t.match(
+    during.findings.find(({ about }) => about === 'email'),
+    { status: 'warn', detail: /nobody has an address/ },
+  )
+  t.equal(during.code, 0)
+  await daemon.stop()
+
+  const database = join(t.testdirName, 'data', 'gatehouse.db')
+  chmodSync(database, 0o644)
+  const open = await run(['--json', '--config', file])
+  t.match(open.bad, [/^warn database permissions: .*mode 644.* → chmod 600 /, /^warn users of/])
+  writeFileSync(database, 'this is no database at all, but it is long enough to be looked at as one')
+  const broken = await run(['--json', '--config', file])
+  t.match(broken.bad.join('\n'), /^fail database: .* cannot be opened: file is not a database/m)
+  t.equal(broken.code, 1)
+})
+
+t.test('a port that somebody else has is told from one that is ours', async t => {
+  const stranger = createServer(socket => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi'))
+  stranger.listen(0, '127.0.0.1')
+  await once(stranger, 'listening')
+  t.teardown(() => stranger.close())
+  const { port } = stranger.address() as { port: number }
+  const folder = t.testdir()
+  const file = join(folder, 'gatehouse.yaml')
+  const admin = quietPort()
+  writeFileSync(
+    file,
+    `listen: { port: ${port} }\nadmin: { port: ${admin} }\ndatabase: ${join(folder, 'g.db')}\nlog: { format: json }\nbackends: [{ id: local, type: local }]\n`,
+    { mode: 0o600 },
+  )
+  const { bad } = await run(['--json', '--config', file])
+  t.match(
+    bad.join('\n'),
+    new RegExp(`^fail listener 127.0.0.1:${port}: another program has this port → end that one`, 'm'),
+  )
+
+  writeFileSync(file, readFileSync(file, 'utf8').replace(`port: ${port}`, `port: ${admin + 1}`))
+  await startDaemon(t, { config: file, cwd: folder })
+  const ours = await run(['--json', '--config', file])
+  t.match(
+    ours.findings.filter(({ check }) => check.includes('listener')),
+    [
+      { status: 'ok', detail: 'a Gatehouse answers there' },
+      { status: 'ok', detail: 'a Gatehouse answers there' },
+    ],
+  )
+})
+
+t.test('secret files that others may read, and keys that everybody would guess', async t => {
+  const folder = t.testdir()
+  mkdirSync(join(folder, 'secrets'))
+  const secret = join(folder, 'secrets', 'corp')
+  writeFileSync(secret, 'x', { mode: 0o640 })
+  const authority = await createCertificateAuthority(join(folder, 'tls'))
+  const file = join(folder, 'gatehouse.yaml')
+  const guessable = '2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b'
+  writeFileSync(
+    file,
+    JSON.stringify({
+      listen: { port: 0 },
+      admin: { port: 0 },
+      database: join(folder, 'g.db'),
+      clients: [
+        { id: 'wiki', key_sha256: guessable },
+        { id: 'all', cidr: '0.0.0.0/0' },
+      ],
+      backends: [
+        {
+          id: 'corp',
+          type: 'ldap',
+          preset: 'openldap',
+          enabled: false,
+          urls: ['ldaps://dc1.corp.example'],
+          tls: { ca_file: authority.caFile },
+          bind: { dn: 'cn=x', password_file: secret },
+          base_dn: 'dc=corp,dc=example',
+        },
+        { id: 'local', type: 'local' },
+      ],
+    }),
+    { mode: 0o666 },
+  )
+  chmodSync(file, 0o666)
+  const { bad, findings } = await run(['--json', '--config', file])
+  const said = bad.join('\n')
+  t.match(said, /^warn configuration file .*mode 666: others may change it → chmod go-w /m)
+  t.match(said, /^warn secret file .*corp: mode 640: others may read it → chmod 600 /m)
+  t.match(said, /^fail client wiki: its key is one that everybody would guess → make a new one/m)
+  t.match(said, /^warn client all: 0\.0\.0\.0\/0 is everybody/m)
+  t.match(
+    findings.find(({ about }) => about === 'corp'),
+    { status: 'ok', check: 'enabled: false' },
+  )
+})
+
+t.test('mistakes in the configuration come first, and alone', async t => {
+  const { out, code } = await run(['--config', 'fixtures/yaml/invalid/all-at-once.yaml'])
+  t.match(
+    out,
+    /^configuration\n(.*\n)* {2}FAIL {2}fixtures\/yaml\/invalid\/all-at-once\.yaml:3:1: unknown key `dedline`\n/,
+  )
+  t.match(out, /\n0 ok, \d+ warnings?, 11 failed\n$/)
+  t.equal(code, 1)
+})
+
+t.test(
+  'for people there is colour on a terminal only, and a backend that is not there is wrong usage',
+  async t => {
+    const file = configure(t, { id: 'local', type: 'local' })
+    const plain = await run(['--config', file])
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colour starts with one
+    t.notMatch(plain.out, /\u001b/)
+    const coloured = await run(['--config', file], { color: true })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colour starts with one
+    t.match(coloured.out, /\u001b\[32m ok /)
+    const wrong = await run(['--config', file, '--backend', 'corp'])
+    t.match(wrong.err, 'no backend has the id "corp": there are local\n')
+    t.equal(wrong.code, 2)
+  },
+)
