@@ -3,29 +3,28 @@
  * below this file knows more than its own part (docs/architecture.md).
  */
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { createAuthenticate } from './authentication/authenticate.ts'
-import type { Backend } from './authentication/backend.ts'
-import { createChain, type Link } from './authentication/chain.ts'
 import { systemClock } from './authentication/clock.ts'
-import { createGetUser } from './authentication/get-user.ts'
-import { watchHealth } from './authentication/health.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import { UnavailableError } from './authentication/outcome.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
-import { createUsernameFilter } from './authentication/username-filter.ts'
-import type { BackendConfig, ClientConfig, Config } from './config/config.ts'
-import type { Client, ClientCredential } from './http/clients.ts'
+import type { Config } from './config/config.ts'
+import { adminTokenFile, createAdminToken, publishAdminToken } from './http/admin-token.ts'
+import { renewTls } from './http/listener.ts'
 import type { Readiness } from './http/readiness.ts'
 import { createAdminServer, createPublicServer } from './http/server.ts'
 import { createLockout } from './lockout/lockout.ts'
+import { createMemoryStore } from './lockout/memory-store.ts'
 import { createAttemptLog } from './observe/attempt-log.ts'
+import { createMetrics } from './observe/metrics.ts'
 import { createPasswordHasher } from './passwords/hasher.ts'
+import { createReloader, type Load, type ReloadResult } from './reload.ts'
+import { openRuntime, type Runtime } from './runtime.ts'
 import { DatabaseError, installationSecret, openDatabase } from './users/database.ts'
 import { ensureFirstAdmin, type FirstAdmin } from './users/first-admin.ts'
 import { createLocalUsers } from './users/local-users.ts'
+import { usersOutOfOrder } from './users/out-of-order.ts'
 import { createUserStore } from './users/store.ts'
 
 export interface App {
@@ -34,71 +33,84 @@ export interface App {
   readonly adminUrl: string
   /** Made where there had never been a user; its password is stored nowhere. */
   readonly firstAdmin?: FirstAdmin
+  /** Reads the configuration anew and takes it, or says why not. Never rejects. */
+  reload(): Promise<ReloadResult>
   /** Readiness goes red, attempts in flight finish, directories are unbound from. Idempotent. */
   stop(): Promise<void>
 }
 
-/** From the deadline of an attempt to the last resort that answers its request anyway, in milliseconds. */
-const ANSWER_MARGIN_MS = 5_000
+/** The last resort that answers a request, in milliseconds: above every deadline that an attempt may be given. */
+const ANSWER_MS = 35_000
 /** What attempts in flight get at the end, in milliseconds: the daemon is gone within ten seconds. */
-const LONGEST_DRAIN_MS = 9_000
+const DRAIN_MS = 9_000
 
 /**
  * Starts the daemon. A directory or a database that is out does not keep it from starting: it answers 503 for them.
  *
+ * @param load reads the configuration again, for `reload`
  * @throws Error when the configuration cannot work here (a port in use, an unreadable certificate, a plugin that fails);
  *   what was opened is closed again
  */
-export async function startApp(config: Config, log: Log): Promise<App> {
+export async function startApp(config: Config, log: Log, load: Load = nothingToLoad): Promise<App> {
   await using opened = new AsyncDisposableStack()
   const { users, secret, firstAdmin } = await openUsers(config, log, opened)
 
-  const links: Link[] = []
-  for (const settings of config.backends.filter(({ enabled }) => enabled)) {
-    const backend = await createBackend(settings, users, log)
-    opened.defer(() => backend.close())
-    links.push(createLink(settings, backend))
-  }
-  refuseStrayAliases(links)
-
-  const health = watchHealth(links, log)
-  opened.defer(health.stop)
-  let phase: Readiness['phase'] = 'starting'
-  const readiness = () => ({ phase, ready: health.latest().ready })
-
-  const authenticate = createAuthenticate({
-    chain: createChain(links, config.deadlineMs, systemClock),
-    lockout: createLockout({ settings: config.lockout, secret, clock: systemClock, log }),
-    normalise: createUsernameNormaliser(links.flatMap(({ backend }) => backend.realm ?? [])),
-    clock: systemClock,
-    log,
-    onAttempt: createAttemptLog(log, secret),
+  const counters = createMemoryStore({ clock: systemClock, log, maxEntries: config.lockout.maxEntries })
+  const attemptLog = createAttemptLog(log, secret)
+  const metrics = createMetrics(() => {
+    const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
+    const inFlight = reloader.current().chain.inFlight()
+    return { health: reloader.health().latest(), inFlight, configOk, configLoadedAt }
   })
+  const open = (next: Config) =>
+    openRuntime(next, {
+      users,
+      lockoutFor: settings => createLockout({ settings, secret, clock: systemClock, log, store: counters }),
+      onAttempt(event) {
+        metrics.onAttempt(event)
+        attemptLog(event)
+      },
+      log,
+    })
+  const first = await open(config)
+  const onSwap = ({ tls }: Runtime) => tls && renewTls(publicServer.server, tls)
+  const reloader = createReloader(first, { load, open, onSwap, clock: systemClock, log })
+  opened.defer(() => reloader.close())
+  let phase: Readiness['phase'] = 'starting'
+  const readiness = () => ({ phase, ready: reloader.health().latest().ready })
 
   const publicServer = createPublicServer({
-    authenticate,
-    getUser: createGetUser(links, log),
+    service: () => reloader.current().service,
     readiness,
-    clients: config.clients.length === 0 ? 'anonymous' : config.clients.map(createClient),
-    trustedProxies: config.trustedProxies,
-    ...(config.listen.tls !== undefined && { tls: readTls(config.listen.tls) }),
+    ...(first.tls && { tls: first.tls }),
     clock: systemClock,
-    limits: {
-      answerMs: config.deadlineMs + ANSWER_MARGIN_MS,
-      drainMs: Math.min(config.deadlineMs, LONGEST_DRAIN_MS),
-    },
+    limits: { answerMs: ANSWER_MS, drainMs: DRAIN_MS },
     log,
   })
+  const token = createAdminToken()
   const adminServer = createAdminServer({
+    operators: {
+      token,
+      host: config.admin.host,
+      explainer: () => reloader.current().explainer,
+      reload: reloader.reload,
+      clock: systemClock,
+    },
+    limits: { answerMs: ANSWER_MS, drainMs: DRAIN_MS },
     readiness,
-    health: async () => (await health.check()).backends,
+    health: async () => (await reloader.health().check()).backends,
+    config: reloader.status,
+    metrics: metrics.expose,
     log,
   })
   opened.defer(() => adminServer.close())
   opened.defer(() => publicServer.close())
   await adminServer.listen({ ...config.admin })
   await publicServer.listen({ host: config.listen.host, port: config.listen.port })
+  // Only now: a second daemon that finds the ports taken must not take the first one's token away.
+  opened.defer(publishAdminToken(adminTokenFile(config.database), token, log))
   phase = 'serving'
+  void reportChecks(reloader.current(), log)
   opened.defer(() => {
     phase = 'stopping'
   })
@@ -109,11 +121,25 @@ export async function startApp(config: Config, log: Log): Promise<App> {
     publicUrl: urlOf(publicServer.server.address(), config.listen.tls !== undefined),
     adminUrl: urlOf(adminServer.server.address(), false),
     ...(firstAdmin !== undefined && { firstAdmin }),
+    reload: reloader.reload,
     stop() {
       stopping ??= running.disposeAsync()
       return stopping
     },
   }
+}
+
+/** At the start nothing is refused for them: an outage must not keep the daemon down. */
+async function reportChecks(runtime: Runtime, log: Log): Promise<void> {
+  for (const { check, result, reason } of await runtime.check()) {
+    const fields = { backend: check.backend, reason }
+    if (result === 'failed') log.error(fields, 'a check of the configuration fails')
+    if (result === 'unknown') log.warn(fields, 'a check of the configuration could not be made')
+  }
+}
+
+async function nothingToLoad(): Promise<never> {
+  throw new Error('this configuration is not from a file')
 }
 
 interface Users {
@@ -143,101 +169,6 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
       'there are no local users until the database is mended and this is restarted',
     )
     return { users: usersOutOfOrder(error.message), secret: randomBytes(32) }
-  }
-}
-
-function usersOutOfOrder(cause: string): LocalUsers {
-  const answer = async () =>
-    ({ outcome: 'unavailable', cause, phase: 'lookup', credentialSent: false }) as const
-  return {
-    authenticateByUsername: answer,
-    authenticateByEmail: answer,
-    getUser() {
-      throw new UnavailableError(cause, 'lookup')
-    },
-    probe: () => ({ ok: false, reason: cause }),
-  }
-}
-
-async function createBackend(settings: BackendConfig, localUsers: LocalUsers, log: Log): Promise<Backend> {
-  const { id, plugin, options, timeoutMs } = settings
-  try {
-    return await plugin.create(options, {
-      id,
-      log: log.child({ backend: id }),
-      clock: systemClock,
-      timeoutMs,
-      localUsers,
-    })
-  } catch (error) {
-    throw new Error(`backend ${id}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
-  }
-}
-
-function createLink(settings: BackendConfig, backend: Backend): Link {
-  const { on, timeoutMs, maxInFlight, deny, usernameFilter } = settings
-  return {
-    backend,
-    on: {
-      accept: on.accept,
-      unknown_user: on.unknownUser,
-      wrong_password: on.wrongPassword,
-      unavailable: on.unavailable,
-    },
-    timeoutMs,
-    maxInFlight,
-    deny,
-    usernameFilter: createUsernameFilter(usernameFilter),
-  }
-}
-
-/** An alias backend issues the ids of another one, which must then be there to answer for them. */
-function refuseStrayAliases(links: readonly Link[]): void {
-  const issuers = new Set(
-    links
-      .filter(({ backend, deny }) => backend.issuer === undefined && !deny)
-      .map(({ backend }) => backend.id),
-  )
-  for (const { backend } of links) {
-    if (backend.issuer !== undefined && !issuers.has(backend.issuer)) {
-      throw new Error(
-        `backend ${backend.id}: it issues the ids of "${backend.issuer}", and no enabled backend has that id`,
-      )
-    }
-  }
-}
-
-function createClient(settings: ClientConfig): Client {
-  const { id, identity, may, backends, requiredGroups, attributes, rateLimit } = settings
-  return {
-    id,
-    credential: credentialOf(identity),
-    may: new Set(may),
-    requiredGroups,
-    ...(backends !== undefined && { backends: new Set(backends) }),
-    ...(attributes !== undefined && { attributes: new Set(attributes) }),
-    ...(rateLimit !== undefined && { rateLimit }),
-  }
-}
-
-function credentialOf(identity: ClientConfig['identity']): ClientCredential {
-  switch (identity.by) {
-    case 'key':
-      return { kind: 'key', sha256: identity.sha256 }
-    case 'tls_subject':
-      return { kind: 'tls', subject: identity.subject }
-    case 'cidr':
-      return { kind: 'cidr', cidr: identity.cidr }
-  }
-}
-
-function readTls({ certFile, keyFile, clientCaFile }: NonNullable<Config['listen']['tls']>) {
-  return {
-    cert: readFileSync(certFile),
-    key: readFileSync(keyFile),
-    ...(clientCaFile !== undefined && { clientCa: readFileSync(clientCaFile) }),
   }
 }
 

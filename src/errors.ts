@@ -218,6 +218,36 @@ export const catalogue = {
     log: 'debug',
     audience: 'public',
   },
+  admin_unauthenticated: {
+    status: 401,
+    title: 'The admin token is missing or wrong',
+    hint: 'What the admin listener does beyond health is for those who can read `admin.token` beside the database.',
+    developer: 'Apps have no business there: use the public listener.',
+    operator:
+      'Run the command as the user that runs the daemon, with the same `--config`. The token is made anew at each start of the daemon.',
+    log: 'warn',
+    audience: 'private',
+  },
+  admin_forbidden: {
+    status: 403,
+    title: 'The request may come from a web page',
+    hint: 'The admin listener takes no request with an `Origin` header, and none whose `Host` is not loopback or `admin.host`.',
+    developer: 'Browsers are not callers of this API.',
+    operator:
+      'Call it by the address or the name under `admin.host`. If nobody did this on purpose, a web page open on that machine is trying to reach the daemon.',
+    log: 'warn',
+    audience: 'private',
+  },
+  config_refused: {
+    status: 409,
+    title: 'The configuration on disk was not taken',
+    hint: 'The configuration before it is served on; `errors` says what is wrong with the new one.',
+    developer: 'This is for operators only.',
+    operator:
+      'Correct the file at the place that is named, or mend the backend that is named, and reload again. `gatehouse check` finds every mistake of the file at once.',
+    log: 'none',
+    audience: 'private',
+  },
   internal_error: {
     status: 500,
     title: 'The service made a mistake',

@@ -20,7 +20,8 @@ await runProgram(
     stderr: process.stderr,
     env: process.env,
     color: process.stdout.isTTY === true && !process.env.NO_COLOR,
-    loadConfig: file => loadConfig({ file, env: process.env, resolvePlugin }),
+    loadConfig: (file, readFile) =>
+      loadConfig({ file, env: process.env, resolvePlugin, ...(readFile && { readFile }) }),
     setExitCode: code => {
       process.exitCode = code
     },

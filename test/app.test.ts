@@ -1,10 +1,16 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import t from 'tap'
 import { type App, startApp } from '../src/app.ts'
+import type { Backend } from '../src/authentication/backend.ts'
 import { resolvePlugin } from '../src/backends/registry.ts'
-import type { Config } from '../src/config/config.ts'
+import type { Config, LoadedConfig } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load.ts'
+import type { BackendPlugin } from '../src/plugin.ts'
+import { createCertificateAuthority } from './support/certificate-authority.ts'
 import { authenticate } from './support/daemon.ts'
 import { createLogRecorder } from './support/log-recorder.ts'
 
@@ -112,6 +118,171 @@ clients:
     )
   },
 )
+
+t.test('a reload takes what can be taken, and says what cannot', async t => {
+  const directory = t.testdir()
+  let next = await configure(directory, LOCAL)
+  const log = createLogRecorder()
+  const app = await startApp(next, log, async () => loadedFrom(next))
+  t.teardown(() => app.stop())
+  const { username, password } = firstAdminOf(app)
+  const right = { username, password: password.reveal() }
+  const guess = (i: number) => authenticate(app.publicUrl, { username, password: `guess ${i}` })
+  for (let i = 0; i < 2; i++) t.match(await guess(i), { status: 401 })
+
+  next = await configure(directory, `${LOCAL}\nlockout: { max_attempts: 3, max_entries: 2000 }`)
+  t.strictSame(await app.reload(), { outcome: 'reloaded', needsRestart: ['lockout.max_entries'] })
+  t.match(log.at('warn'), [{ fields: { keys: ['lockout.max_entries'] } }])
+  t.match(await guess(2), { status: 401 }, 'the third counts with the two before the reload')
+  t.match(await authenticate(app.publicUrl, right), { status: 429 }, 'under the limit of now')
+
+  const digest = '2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae' // of "foo"
+  next = await configure(directory, `${LOCAL}\nclients: [{ id: wiki, key_sha256: ${digest} }]`)
+  t.match(await app.reload(), { outcome: 'reloaded' })
+  t.match(await authenticate(app.publicUrl, right), { status: 401, body: { code: 'client_unauthenticated' } })
+
+  const broken = {
+    ...next,
+    backends: next.backends.map(backend => ({ ...backend, plugin: failing(backend.plugin) })),
+  }
+  next = broken
+  t.match(await app.reload(), { outcome: 'refused', reason: 'backend local: no luck' })
+  t.match(await authenticate(app.publicUrl, right), { status: 401 }, 'the one before it serves')
+  t.match(await (await fetch(`${app.adminUrl}/readyz`)).json(), {
+    ready: true,
+    config: { ok: false, reason: 'backend local: no luck' },
+  })
+})
+
+t.test('attempts in flight finish on the backend they began on, which is closed after the last', async t => {
+  const plain = await configure(t.testdir(), LOCAL)
+  const made: { closed: Promise<void>; isClosed: boolean; asked: Promise<void>; answer(): void }[] = []
+  const create = async (): Promise<Backend> => {
+    const [asking, answering, closing] = [0, 1, 2].map(() => Promise.withResolvers<void>())
+    if (!asking || !answering || !closing) throw new Error('three were made')
+    const one = { closed: closing.promise, isClosed: false, asked: asking.promise, answer: answering.resolve }
+    made.push(one)
+    const user = { id: `made-${made.length}`, username: 'alice', groups: [], roles: [], attributes: {} }
+    return {
+      id: 'local',
+      async authenticate({ mayVerify }) {
+        await mayVerify(user.id)
+        asking.resolve()
+        await answering.promise
+        return one.isClosed
+          ? { outcome: 'unavailable', cause: 'closed', phase: 'lookup', credentialSent: false }
+          : { outcome: 'accept', user }
+      },
+      getUser: async () => undefined,
+      probe: async () => ({ ok: true }),
+      async close() {
+        one.isClosed = true
+        closing.resolve()
+      },
+    }
+  }
+  const config = {
+    ...plain,
+    backends: plain.backends.map(backend => ({ ...backend, plugin: { ...backend.plugin, create } })),
+  }
+  const app = await startApp(config, createLogRecorder(), async () => loadedFrom(config))
+  t.teardown(() => app.stop())
+  const login = () => authenticate(app.publicUrl, { username: 'alice', password: 'x' })
+
+  const [before, early] = [made[0], login()]
+  await before?.asked
+  t.match(await app.reload(), { outcome: 'reloaded' })
+  const [after, late] = [made[1], login()]
+  await after?.asked
+  t.equal(before?.isClosed, false)
+  const metrics = await (await fetch(`${app.adminUrl}/metrics`)).text()
+  t.match(metrics, /^gatehouse_backend_in_flight\{backend="local"\} 1$/m, 'of what serves now')
+  after?.answer()
+  t.match(
+    await late,
+    { status: 200, body: { user: { id: 'local:made-2' } } },
+    'the newer one waits for nobody',
+  )
+  before?.answer()
+  t.match(await early, { status: 200, body: { user: { id: 'local:made-1' } } })
+  await before?.closed
+  t.equal(after?.isClosed, false)
+  await app.stop()
+  t.equal(after?.isClosed, true)
+})
+
+t.test('a listener that is open to everybody is not left without apps by a reload', async t => {
+  const directory = t.testdir()
+  const started = await configure(directory, `${LOCAL}\nallow_anonymous_clients: true`)
+  const open = { ...started, listen: { ...started.listen, host: '0.0.0.0' } }
+  let next: Config = { ...open, allowAnonymousClients: false, listen: started.listen }
+  const app = await startApp(open, createLogRecorder(), async () => loadedFrom(next))
+  t.teardown(() => app.stop())
+  t.match(await app.reload(), { outcome: 'refused', reason: /listens on 0\.0\.0\.0 until it is restarted/ })
+  next = open
+  t.match(await app.reload(), { outcome: 'reloaded', needsRestart: [] })
+})
+
+t.test('those who ask for a reload during one get the next, together', async t => {
+  const config = await configure(t.testdir(), LOCAL)
+  let loads = 0
+  const app = await startApp(config, createLogRecorder(), async () => {
+    loads++
+    return loadedFrom(config)
+  })
+  t.teardown(() => app.stop())
+  const results = await Promise.all(Array.from({ length: 10 }, () => app.reload()))
+  t.ok(results.every(({ outcome }) => outcome === 'reloaded'))
+  t.equal(loads, 2)
+  const withoutFile = await startApp(await configure(t.testdir(), LOCAL), createLogRecorder())
+  t.teardown(() => withoutFile.stop())
+  t.match(await withoutFile.reload(), { outcome: 'refused', reason: /not from a file/ })
+})
+
+t.test('a renewed certificate is shown from the reload on, and one that cannot be is not taken', async t => {
+  const directory = t.testdir()
+  const authority = await createCertificateAuthority(join(directory, 'ca'))
+  const [one, two] = [await authority.issue(), await authority.issue()]
+  const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
+  const install = (cert: string, key: string) => {
+    copyFileSync(cert, certFile)
+    copyFileSync(key, keyFile)
+  }
+  install(one.certFile, one.keyFile)
+  const config = await configure(directory, LOCAL)
+  const secure = { ...config, listen: { ...config.listen, tls: { certFile, keyFile } } }
+  const app = await startApp(secure, createLogRecorder(), async () => loadedFrom(secure))
+  t.teardown(() => app.stop())
+  const serial = (file: string) => new X509Certificate(readFileSync(file)).serialNumber
+  t.equal(await shownBy(app), serial(one.certFile))
+  install(two.certFile, two.keyFile)
+  t.match(await app.reload(), { outcome: 'reloaded' })
+  t.equal(await shownBy(app), serial(two.certFile))
+  install(one.certFile, two.keyFile)
+  t.match(await app.reload(), { outcome: 'refused', reason: /^listen\.tls: / })
+  t.equal(await shownBy(app), serial(two.certFile))
+})
+
+function loadedFrom(config: Config): LoadedConfig {
+  return { file: 'gatehouse.yaml', config, warnings: [], effective: {}, origins: new Map() }
+}
+
+function failing(plugin: BackendPlugin): BackendPlugin {
+  return { ...plugin, create: () => Promise.reject(new Error('no luck')) }
+}
+
+/** The serial number of the certificate that a new connection sees. */
+async function shownBy({ publicUrl }: App): Promise<string> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: Number(new URL(publicUrl).port),
+    rejectUnauthorized: false,
+  })
+  await once(socket, 'secureConnect')
+  const { serialNumber } = socket.getPeerCertificate()
+  socket.destroy()
+  return serialNumber
+}
 
 t.test('nothing is left open when the start fails half-way', async t => {
   const directory = t.testdir()

@@ -29,10 +29,13 @@ t.test('the codes that were ever given out are still there, with the same status
   const promised = {
     account_disabled: 401,
     account_expired: 401,
+    admin_forbidden: 403,
+    admin_unauthenticated: 401,
     backend_unavailable: 503,
     busy_retry: 429,
     client_forbidden: 403,
     client_unauthenticated: 401,
+    config_refused: 409,
     internal_error: 500,
     invalid_credentials: 401,
     invalid_request: 400,

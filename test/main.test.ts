@@ -159,6 +159,7 @@ t.test('the OpenLDAP example in front of a real slapd', async t => {
         ],
       })
       await slapd.start()
+      await daemon.line(({ msg }) => msg === 'the backend gives verdicts again')
       t.match(
         await daemon.authenticate(carol.uid, carol.password),
         { status: 200 },
@@ -174,7 +175,7 @@ t.test('the OpenLDAP example in front of a real slapd', async t => {
         daemon.authenticate(i % 2 ? bob.uid : (bob.mail ?? ''), `guess ${i}`),
       ),
     )
-    const binds = (await slapd.binds()).slice(before)
+    const binds = (await slapd.binds()).slice(before).filter(({ dn }) => dn !== slapd.serviceDn)
     t.ok(binds.length <= 5, `${binds.length} binds`)
     t.ok(binds.every(({ dn, result }) => dn === bob.dn && result === 49))
     t.ok(answers.every(({ status }) => status === 401 || status === 429))

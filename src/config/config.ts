@@ -22,6 +22,8 @@ export interface Config {
   readonly plugins: readonly string[]
   /** In the order in which they are asked, disabled ones included. */
   readonly backends: readonly BackendConfig[]
+  /** Whom a backend must find, or must not. */
+  readonly checks: readonly CheckConfig[]
   readonly lockout: LockoutConfig
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -71,6 +73,16 @@ export interface BackendConfig {
     readonly unknownUser: 'continue' | 'stop'
     readonly wrongPassword: 'continue' | 'stop'
     readonly unavailable: 'continue' | 'stop'
+  }
+}
+
+export interface CheckConfig {
+  readonly user: string
+  readonly backend: string
+  readonly expect: {
+    readonly found: boolean
+    readonly groups: readonly string[]
+    readonly roles: readonly string[]
   }
 }
 

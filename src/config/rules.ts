@@ -26,6 +26,7 @@ export function applyRules(ground: Ground): void {
   checkProxies(ground)
   checkClients(ground)
   checkBackends(ground)
+  checkChecks(ground)
 }
 
 function checkListeners({ values, places, report, sound }: Ground): void {
@@ -157,6 +158,28 @@ function checkBackends(ground: Ground): void {
       message,
       'remove `accept: continue` from the last backend',
     )
+  }
+}
+
+function checkChecks({ values, places, report, sound }: Ground): void {
+  if (!Array.isArray(values.checks) || !Array.isArray(values.backends)) return
+  const ids = values.backends.map(backend => backend?.id).filter(id => typeof id === 'string')
+  for (const [index, { backend: id, expect }] of values.checks.entries()) {
+    const pointer = `/checks/${index}`
+    if (!sound(pointer)) continue
+    const at = spanOf(places, `${pointer}/backend`)
+    const enabled = values.backends.find(backend => backend?.id === id)?.enabled
+    if (enabled === undefined) report.error(at, 'no backend has this id', didYouMean(id, ids))
+    else if (!enabled)
+      report.error(at, 'this backend is not enabled', 'remove the check, or enable the backend')
+    if (!expect.found && expect.groups.length + expect.roles.length > 0) {
+      const hint = 'leave out `groups` and `roles`, or `found: false`'
+      report.error(
+        spanOf(places, `${pointer}/expect/found`),
+        'who must not be found has no groups and roles',
+        hint,
+      )
+    }
   }
 }
 

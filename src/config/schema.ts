@@ -158,6 +158,31 @@ const Lockout = Type.Object(
   { default: {}, description: 'Who is refused after failures: per account and source address.' },
 )
 
+const Check = Type.Object({
+  user: Type.String({ minLength: 1, maxLength: 256, description: 'A name, as somebody would type it.' }),
+  backend: Type.String({
+    minLength: 1,
+    description: 'Id of the backend that is asked. No password is involved.',
+  }),
+  expect: Type.Object(
+    {
+      found: Type.Boolean({
+        default: true,
+        description: 'Whether this person may log in there, given the right password.',
+      }),
+      groups: Type.Array(Type.String({ minLength: 1 }), {
+        default: [],
+        description: 'Groups that this person must be in, as apps are told them.',
+      }),
+      roles: Type.Array(Type.String({ minLength: 1 }), {
+        default: [],
+        description: 'Roles that this person must have.',
+      }),
+    },
+    { default: {}, description: 'What must be so.' },
+  ),
+})
+
 const Log = Type.Object(
   {
     level: WordOption(
@@ -211,6 +236,12 @@ const ConfigSchema = Type.Object({
   backends: Type.Array(BackendCommon, {
     default: [],
     description: 'Who is asked, in this order.',
+  }),
+  checks: Type.Array(Check, {
+    default: [],
+    maxItems: 100,
+    description:
+      'Whom a backend must find, or must not. A reload that breaks one of these is refused; at the start it is an error in the log.',
   }),
   lockout: Lockout,
   log: Log,

@@ -41,6 +41,7 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
       const backend = backends[index]
       return backend ? [toBackend(common, backend)] : []
     }),
+    checks: values.checks,
     lockout: { ...toLimit(lockout), source: toLimit(lockout.source), maxEntries: lockout.max_entries },
     log: values.log,
   })

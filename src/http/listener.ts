@@ -1,6 +1,7 @@
 /** The Node server under Fastify, with every limit of the socket side set (security.md S68). */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import { createSecureContext, type SecureContextOptions, Server as TlsServer } from 'node:tls'
 import type { Limits } from './limits.ts'
 
 export interface TlsOptions {
@@ -32,16 +33,10 @@ export function createListener(
       : createTlsServer(
           {
             ...options,
-            cert: tls.cert,
-            key: tls.key,
-            minVersion: 'TLSv1.2',
+            ...contextOf(tls),
             handshakeTimeout: limits.headersMs,
             // A client without a good certificate may still have a key; `certificateSubject` looks at the verdict.
-            ...(tls.clientCa !== undefined && {
-              ca: tls.clientCa,
-              requestCert: true,
-              rejectUnauthorized: false,
-            }),
+            ...(tls.clientCa !== undefined && { requestCert: true, rejectUnauthorized: false }),
           },
           handler,
         )
@@ -51,4 +46,18 @@ export function createListener(
   // An unknown expectation may be ignored (RFC 9110 section 10.1.1); Node would answer it in its own words.
   server.on('checkExpectation', handler)
   return server
+}
+
+function contextOf({ cert, key, clientCa }: TlsOptions): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2', ...(clientCa !== undefined && { ca: clientCa }) }
+}
+
+/** @throws Error for a certificate or key that cannot be read, or that do not belong together */
+export function checkTls(tls: TlsOptions): void {
+  createSecureContext(contextOf(tls))
+}
+
+/** New connections get this certificate; those that are open keep theirs. Nothing on a server without TLS. */
+export function renewTls(server: Server, tls: TlsOptions): void {
+  if (server instanceof TlsServer) server.setSecureContext(contextOf(tls))
 }

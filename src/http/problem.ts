@@ -1,7 +1,7 @@
 /** Answers errors as `application/problem+json` (RFC 9457), and logs each once. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '../authentication/log.ts'
-import { catalogue, errorType, type PublicErrorCode } from '../errors.ts'
+import { catalogue, type ErrorCode, errorType, type PublicErrorCode } from '../errors.ts'
 import type { Limits } from './limits.ts'
 import type { Fault } from './request-fault.ts'
 
@@ -29,7 +29,15 @@ export type SendProblem = (
   details?: ProblemDetails,
 ) => FastifyReply
 
-export function createSendProblem(log: Log, limits: Pick<Limits, 'bodyBytes'>): SendProblem {
+/** Of the admin listener, which may also answer what is private. */
+export type SendAdminProblem = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  code: ErrorCode,
+  details?: ProblemDetails,
+) => FastifyReply
+
+export function createSendProblem(log: Log, limits: Pick<Limits, 'bodyBytes'>): SendAdminProblem {
   return function sendProblem(request, reply, code, details = {}) {
     const status = details.status ?? catalogue[code].status
     const level = catalogue[code].log
@@ -46,12 +54,7 @@ export function createSendProblem(log: Log, limits: Pick<Limits, 'bodyBytes'>): 
   }
 }
 
-function describe(
-  request: FastifyRequest,
-  code: PublicErrorCode,
-  status: number,
-  details: ProblemDetails,
-): object {
+function describe(request: FastifyRequest, code: ErrorCode, status: number, details: ProblemDetails): object {
   return {
     request_id: request.id,
     method: request.method,
@@ -73,9 +76,9 @@ export function loggablePath(url: string): string {
 }
 
 /** By code, what is the same in every body: the JSON text up to the request id. The rejected login must be cheap. */
-const heads = new Map((Object.keys(catalogue) as PublicErrorCode[]).map(code => [code, writeHead(code)]))
+const heads = new Map((Object.keys(catalogue) as ErrorCode[]).map(code => [code, writeHead(code)]))
 
-function writeHead(code: PublicErrorCode, status: number = catalogue[code].status): string {
+function writeHead(code: ErrorCode, status: number = catalogue[code].status): string {
   const { title } = catalogue[code]
   return JSON.stringify({ type: errorType(code), title, status, code }).slice(0, -1)
 }
@@ -86,7 +89,7 @@ function writeHead(code: PublicErrorCode, status: number = catalogue[code].statu
  * @param requestId made of characters that JSON need not escape, as ours and `REQUEST_ID` are
  */
 export function writeProblem(
-  code: PublicErrorCode,
+  code: ErrorCode,
   requestId: string,
   status: number,
   errors?: readonly Fault[],
@@ -96,12 +99,14 @@ export function writeProblem(
   return `${head},"request_id":"${requestId}"${tail}}`
 }
 
+const BEARERS: ReadonlySet<ErrorCode> = new Set(['client_unauthenticated', 'admin_unauthenticated'])
+
 /**
  * RFC 9110 section 11.6.1: every 401 carries a challenge. A user's wrong password gets a scheme of our own, because with
  * `Basic` browsers would open their login window.
  */
-function challenge(code: PublicErrorCode): string {
-  return `${code === 'client_unauthenticated' ? 'Bearer' : 'Gatehouse'} realm="gatehouse"`
+function challenge(code: ErrorCode): string {
+  return `${BEARERS.has(code) ? 'Bearer' : 'Gatehouse'} realm="gatehouse"`
 }
 
 /** Whole seconds in 1..86400 (RFC 9110 section 10.2.3; lockout.md, Rules). */

@@ -10,3 +10,12 @@ export interface Readiness {
 
 /** What the last probe of one backend saw. Reasons may name hosts, so they are for operators only. */
 export type BackendStatus = BackendHealth & { readonly id: string }
+
+/** How the last load of the configuration went. */
+export interface ConfigStatus {
+  readonly ok: boolean
+  /** Why the one on disk was refused, for operators. */
+  readonly reason?: string
+  /** Of the one that is served, in milliseconds since the Unix epoch. */
+  readonly loadedAt: number
+}

@@ -1,25 +1,58 @@
 /** Who gets past the door: everything that is decided before a body is read (security.md S67). */
-import type { FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyRequest, onRequestHookHandler, preHandlerHookHandler } from 'fastify'
 import type { Log } from '../authentication/log.ts'
-import { callerAddress, parseRange } from './address.ts'
-import { type Client, certificateSubject, createIdentify, type KnownClient } from './clients.ts'
+import { type AddressRange, callerAddress, parseRange } from './address.ts'
+import {
+  type Client,
+  certificateSubject,
+  createIdentify,
+  type Identify,
+  type KnownClient,
+  type Presented,
+} from './clients.ts'
 import type { SendProblem } from './problem.ts'
-import { createThrottles } from './rate-limit.ts'
+import { createThrottles, type Throttle } from './rate-limit.ts'
 import type { Readiness } from './readiness.ts'
+import type { Service } from './service.ts'
 
-export interface DoorOptions {
+export interface CallerOptions {
+  /** `anonymous` lets everybody in who can connect: for loopback, or where the configuration allows it. */
   readonly clients: readonly Client[] | 'anonymous'
   /** Addresses and ranges of proxies whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[]
-  readonly readiness: () => Readiness
-  readonly log: Log
 }
 
-/** Who came in. */
+/** Who may call, ready for the door. */
+export interface Callers {
+  readonly anonymous: boolean
+  readonly identify: Identify
+  readonly trustedProxies: readonly AddressRange[]
+  readonly throttles: ReadonlyMap<string, Throttle>
+}
+
+/** @throws Error for clients or proxies that cannot be (`createIdentify`, `parseRange`) */
+export function createCallers({ clients, trustedProxies }: CallerOptions, log: Log): Callers {
+  const anonymous = clients === 'anonymous'
+  return {
+    anonymous,
+    identify: createIdentify(clients),
+    trustedProxies: trustedProxies.map(parseRange),
+    throttles: createThrottles(anonymous ? [] : clients, log),
+  }
+}
+
+export interface DoorOptions {
+  /** The service of now; what it gives may change between two requests. */
+  readonly service: () => Service
+  readonly readiness: () => Readiness
+}
+
+/** Who came in, and whom to ask for this request: both of one configuration. */
 export interface Visitor {
   readonly client: KnownClient
   /** `callerAddress` */
   readonly address: string
+  readonly service: Service
 }
 
 /** The key under which Fastify keeps the visitor of a request. */
@@ -33,60 +66,74 @@ export function visitorOf(request: FastifyRequest): Visitor {
 /** What a known app may choose as its request id: nothing that would need escaping anywhere. */
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
 
-/**
- * Makes the hook: ready → address → app → rate.
- *
- * @throws Error for clients or proxies that cannot be (`createIdentify`, `parseRange`)
- */
-export function createDoor(options: DoorOptions, sendProblem: SendProblem): onRequestHookHandler {
-  const { clients, readiness, log } = options
-  const identify = createIdentify(clients)
-  const trustedProxies = options.trustedProxies.map(parseRange)
-  const throttles = createThrottles(clients === 'anonymous' ? [] : clients, log)
+/** The hooks that stand before a route. */
+export interface Door {
+  /** ready → address → app → rate, before the body is read. */
+  readonly enter: onRequestHookHandler
+  /** After the body: a reload meanwhile decides anew, so that no request is answered by a mixture of two configurations. */
+  readonly enterAgain: preHandlerHookHandler
+}
 
-  return function door(request, reply, done) {
-    if (readiness().phase !== 'serving') {
-      sendProblem(request, reply, 'not_ready', { retryAfterMs: 1000 })
-      return
-    }
-
-    const { socket } = request.raw
-    const presented = {
-      authorization: request.headers.authorization,
-      certificateSubject: certificateSubject(socket),
-      // Node has joined the lines of this header by commas.
-      address: callerAddress(
-        socket.remoteAddress,
-        request.headers['x-forwarded-for'] as string,
-        trustedProxies,
-      ),
-    }
-    const client = identify(presented)
-    if (client === undefined) {
-      const context = {
-        address: presented.address,
-        certificate_subject: presented.certificateSubject,
-        key_presented: presented.authorization !== undefined,
+export function createDoor({ service, readiness }: DoorOptions, sendProblem: SendProblem): Door {
+  return {
+    enter(request, reply, done) {
+      if (readiness().phase !== 'serving') {
+        sendProblem(request, reply, 'not_ready', { retryAfterMs: 1000 })
+        return
       }
-      sendProblem(request, reply, 'client_unauthenticated', { context })
-      return
-    }
+      const now = service()
+      const presented = present(request, now.callers)
+      const client = now.callers.identify(presented)
+      if (client === undefined) {
+        sendProblem(request, reply, 'client_unauthenticated', { context: describe(presented) })
+        return
+      }
 
-    const inbound = request.headers['x-request-id']
-    if (clients !== 'anonymous' && typeof inbound === 'string' && REQUEST_ID.test(inbound)) {
-      request.id = inbound
-      reply.header('x-request-id', inbound)
-    }
-    request.setDecorator<Visitor>(VISITOR, { client, address: presented.address })
+      const inbound = request.headers['x-request-id']
+      if (!now.callers.anonymous && typeof inbound === 'string' && REQUEST_ID.test(inbound)) {
+        request.id = inbound
+        reply.header('x-request-id', inbound)
+      }
+      request.setDecorator<Visitor>(VISITOR, { client, address: presented.address, service: now })
 
-    const throttle = throttles.get(client.id)
-    if (throttle === undefined) {
+      const throttle = now.callers.throttles.get(client.id)
+      if (throttle === undefined) {
+        done()
+        return
+      }
+      throttle().then(retryAfterMs => {
+        if (retryAfterMs === undefined) done()
+        else sendProblem(request, reply, 'rate_limited', { retryAfterMs, context: { client: client.id } })
+      }, done)
+    },
+
+    enterAgain(request, reply, done) {
+      const now = service()
+      if (visitorOf(request).service === now) {
+        done()
+        return
+      }
+      const presented = present(request, now.callers)
+      const client = now.callers.identify(presented)
+      if (client === undefined) {
+        sendProblem(request, reply, 'client_unauthenticated', { context: describe(presented) })
+        return
+      }
+      request.setDecorator<Visitor>(VISITOR, { client, address: presented.address, service: now })
       done()
-      return
-    }
-    throttle().then(retryAfterMs => {
-      if (retryAfterMs === undefined) done()
-      else sendProblem(request, reply, 'rate_limited', { retryAfterMs, context: { client: client.id } })
-    }, done)
+    },
   }
+}
+
+function present({ raw, headers }: FastifyRequest, { trustedProxies }: Callers): Presented {
+  return {
+    authorization: headers.authorization,
+    certificateSubject: certificateSubject(raw.socket),
+    // Node has joined the lines of this header by commas.
+    address: callerAddress(raw.socket.remoteAddress, headers['x-forwarded-for'] as string, trustedProxies),
+  }
+}
+
+function describe({ address, certificateSubject, authorization }: Presented): object {
+  return { address, certificate_subject: certificateSubject, key_presented: authorization !== undefined }
 }

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
-import type { Authenticate, GetUser } from '../authentication/verdict.ts'
-import type { Client } from './clients.ts'
+import type { Secret } from '../authentication/secret.ts'
+import { createAdminDoor } from './admin-door.ts'
 import { createConnections } from './connections.ts'
 import { createErrorHandler } from './error-handler.ts'
 import { checkHeaders, createClientErrorHandler } from './framing.ts'
@@ -12,13 +12,18 @@ import { acceptJsonBodies } from './json-body.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { createListener, type TlsOptions } from './listener.ts'
 import { createPatience } from './patience.ts'
-import { createSendProblem, FIXED_HEADERS, type SendProblem } from './problem.ts'
-import type { BackendStatus, Readiness } from './readiness.ts'
+import { createSendProblem, FIXED_HEADERS, type SendAdminProblem, type SendProblem } from './problem.ts'
+import type { BackendStatus, ConfigStatus, Readiness } from './readiness.ts'
 import { RequestFault } from './request-fault.ts'
 import { authenticateRoute } from './routes/authenticate.ts'
+import { type Explainer, explainRoute } from './routes/explain.ts'
 import { livezRoute, readyzDetailsRoute, readyzRoute } from './routes/health.ts'
+import { metricsRoute, type ReadMetrics } from './routes/metrics.ts'
+import { proofRoute } from './routes/proof.ts'
+import { type Reload, reloadRoute } from './routes/reload.ts'
 import { usersRoute } from './routes/users.ts'
 import { createDoor, VISITOR } from './security.ts'
+import type { Service } from './service.ts'
 import { compileSchema } from './validation.ts'
 
 interface CommonOptions {
@@ -29,29 +34,39 @@ interface CommonOptions {
 }
 
 export interface PublicServerOptions extends CommonOptions {
-  readonly authenticate: Authenticate
-  readonly getUser: GetUser
-  /** `anonymous` lets everybody in who can connect: for loopback, or where the configuration allows it. */
-  readonly clients: readonly Client[] | 'anonymous'
-  /** Addresses and ranges of proxies whose `X-Forwarded-For` counts. */
-  readonly trustedProxies: readonly string[]
+  /** Asked at each request, so that a reload can swap who may call and who answers, both at once. */
+  readonly service: () => Service
   readonly tls?: TlsOptions
   readonly clock: Clock
 }
 
 export interface AdminServerOptions extends CommonOptions {
   readonly health: () => Promise<readonly BackendStatus[]>
+  readonly config: () => ConfigStatus
+  readonly metrics: ReadMetrics
+  /** What operators may do with the admin token; without it health is all there is. */
+  readonly operators?: OperatorOptions
+}
+
+export interface OperatorOptions {
+  readonly token: Secret
+  /** The host that the listener is configured with. */
+  readonly host: string
+  /** Asked at each request, so that a reload can swap it. */
+  readonly explainer: () => Explainer
+  readonly reload: Reload
+  readonly clock: Clock
 }
 
 /**
  * The listener for intranet apps. `listen()` and `close()` are Fastify's; `close()` answers what is in flight, closes
  * everything else at once and is done within `limits.drainMs`.
  *
- * @throws Error for clients, proxies or TLS material that cannot be
+ * @throws Error for TLS material that cannot be
  */
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
   const { app, sendProblem, readiness, limits } = createServer(options, options.tls)
-  const door = createDoor({ ...options, readiness }, sendProblem)
+  const door = createDoor({ service: options.service, readiness }, sendProblem)
   const patience = createPatience(limits.answerMs, options.clock)
   app.addHook('onClose', async () => patience.stop())
 
@@ -61,26 +76,38 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   })
   app.register(async guarded => {
     guarded.decorateRequest(VISITOR, null)
-    guarded.addHook('onRequest', door)
-    authenticateRoute(guarded, { authenticate: options.authenticate, sendProblem, patience })
-    usersRoute(guarded, { getUser: options.getUser, sendProblem, patience })
+    guarded.addHook('onRequest', door.enter)
+    guarded.addHook('preHandler', door.enterAgain)
+    authenticateRoute(guarded, { sendProblem, patience })
+    usersRoute(guarded, { sendProblem, patience })
   })
   return app
 }
 
-/** The listener for operators. It must not be reachable for others: it asks nobody who they are. */
+/** The listener for operators. It must not be reachable for others: for health it asks nobody who they are. */
 export function createAdminServer(options: AdminServerOptions): FastifyInstance {
-  const { app, readiness } = createServer(options, undefined)
+  const { app, sendProblem, readiness, limits } = createServer(options, undefined)
   app.register(async open => {
     livezRoute(open)
-    readyzDetailsRoute(open, { readiness, health: options.health })
+    readyzDetailsRoute(open, { readiness, health: options.health, config: options.config })
+    metricsRoute(open, options.metrics)
+  })
+  const { operators } = options
+  if (operators === undefined) return app
+  app.register(async open => proofRoute(open, operators.token))
+  const patience = createPatience(limits.answerMs, operators.clock)
+  app.addHook('onClose', async () => patience.stop())
+  app.register(async guarded => {
+    guarded.addHook('onRequest', createAdminDoor({ ...operators, readiness }, sendProblem))
+    explainRoute(guarded, { explainer: operators.explainer, patience })
+    reloadRoute(guarded, { reload: operators.reload, sendProblem })
   })
   return app
 }
 
 interface CommonServer {
   readonly app: FastifyInstance
-  readonly sendProblem: SendProblem
+  readonly sendProblem: SendAdminProblem
   /** As the daemon says, but stopping as soon as this listener is closing. */
   readonly readiness: () => Readiness
   readonly limits: Limits

@@ -5,7 +5,9 @@ import type { Test } from 'tap'
 import type { Identity } from '../../src/authentication/outcome.ts'
 import type { AuthenticationRequest, Lookup, Verdict } from '../../src/authentication/verdict.ts'
 import type { Client, Permission } from '../../src/http/clients.ts'
+import { type CallerOptions, createCallers } from '../../src/http/security.ts'
 import { createPublicServer, type PublicServerOptions } from '../../src/http/server.ts'
+import type { Service } from '../../src/http/service.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { createLogRecorder, type LogRecorder } from '../support/log-recorder.ts'
 
@@ -35,6 +37,8 @@ export function appWithKey(id: string, key: string, may: Permission[] = []): Cli
 export interface FakeCoreServer {
   readonly app: FastifyInstance
   readonly log: LogRecorder
+  /** Who may call and who answers, as a reload swaps it. */
+  service: Service
   /** Every attempt that reached the core. */
   readonly attempts: AuthenticationRequest[]
   /** Every id that was looked up. */
@@ -49,20 +53,19 @@ export interface FakeCoreServer {
   listen(): Promise<number>
 }
 
-export function createFakeCoreServer(t: Test, options: Partial<PublicServerOptions> = {}): FakeCoreServer {
+export function createFakeCoreServer(
+  t: Test,
+  {
+    clients = 'anonymous',
+    trustedProxies = [],
+    ...options
+  }: Partial<PublicServerOptions & CallerOptions> = {},
+): FakeCoreServer {
   const log = createLogRecorder()
   const server: FakeCoreServer = {
     log,
-    attempts: [],
-    lookups: [],
-    answer: rejected,
-    found: { lookup: 'not_found' },
-    app: createPublicServer({
-      readiness: () => ({ phase: 'serving', ready: true }),
-      clients: 'anonymous',
-      trustedProxies: [],
-      clock: createFakeClock(),
-      log,
+    service: {
+      callers: createCallers({ clients, trustedProxies }, log),
       authenticate: async request => {
         server.attempts.push(request)
         return typeof server.answer === 'function' ? server.answer(request) : server.answer
@@ -71,6 +74,16 @@ export function createFakeCoreServer(t: Test, options: Partial<PublicServerOptio
         server.lookups.push(id)
         return typeof server.found === 'function' ? server.found() : server.found
       },
+    },
+    attempts: [],
+    lookups: [],
+    answer: rejected,
+    found: { lookup: 'not_found' },
+    app: createPublicServer({
+      readiness: () => ({ phase: 'serving', ready: true }),
+      clock: createFakeClock(),
+      log,
+      service: () => server.service,
       ...options,
     }),
     async inject(injected) {

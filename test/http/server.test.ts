@@ -197,20 +197,55 @@ t.test('the admin listener tells reasons, and nothing of the public one', async 
     log,
     readiness: () => now,
     health: async () => [
-      { id: 'corp', ok: false, reason: 'connect ECONNREFUSED ldaps://dc1.corp.example' },
+      {
+        id: 'corp',
+        ok: false,
+        reason: 'connect ECONNREFUSED ldaps://dc1.corp.example',
+        servers: [
+          {
+            server: 'ldaps://dc1.corp.example:636',
+            ok: false,
+            reason: 'ECONNREFUSED',
+            certificateExpiresAt: 1_795_477_667_000,
+          },
+          { server: 'ldaps://dc2.corp.example:636', ok: true },
+        ],
+      },
       { id: 'local', ok: true },
     ],
+    config: () => ({ ok: false, reason: 'gatehouse.yaml:3:1: error: no', loadedAt: 1_795_477_667_000 }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'up 1\n' }),
   })
   t.teardown(() => app.close())
   const details = {
+    config: { ok: false, reason: 'gatehouse.yaml:3:1: error: no', loaded_at: '2026-11-23T23:47:47.000Z' },
     backends: [
-      { id: 'corp', ok: false, reason: 'connect ECONNREFUSED ldaps://dc1.corp.example' },
+      {
+        id: 'corp',
+        ok: false,
+        reason: 'connect ECONNREFUSED ldaps://dc1.corp.example',
+        servers: [
+          {
+            server: 'ldaps://dc1.corp.example:636',
+            ok: false,
+            reason: 'ECONNREFUSED',
+            certificate_expires: '2026-11-23T23:47:47.000Z',
+          },
+          { server: 'ldaps://dc2.corp.example:636', ok: true },
+        ],
+      },
       { id: 'local', ok: true },
     ],
   }
   const ready = await app.inject('/readyz')
   t.equal(ready.statusCode, 200)
   t.strictSame(ready.json(), { ready: true, phase: 'serving', ...details })
+  const metrics = await app.inject('/metrics')
+  t.match(metrics, {
+    statusCode: 200,
+    payload: 'up 1\n',
+    headers: { 'content-type': /^text\/plain; version/ },
+  })
   now = { phase: 'serving', ready: false }
   const unready = await app.inject('/readyz')
   t.equal(unready.statusCode, 503)

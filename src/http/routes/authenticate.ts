@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { Secret } from '../../authentication/secret.ts'
-import type { Authenticate } from '../../authentication/verdict.ts'
 import { canonicalAddress } from '../address.ts'
 import { presentUser, UserSchema } from '../identity.ts'
 import { requireJson } from '../json-body.ts'
@@ -42,11 +41,7 @@ const Accepted = Type.Object({
 /** POST /authenticate. */
 export function authenticateRoute(
   app: FastifyInstance,
-  {
-    authenticate,
-    sendProblem,
-    patience,
-  }: { readonly authenticate: Authenticate; readonly sendProblem: SendProblem; readonly patience: Patience },
+  { sendProblem, patience }: { readonly sendProblem: SendProblem; readonly patience: Patience },
 ): void {
   app.post<{ Body: Static<typeof Body> }>(
     '/authenticate',
@@ -67,7 +62,7 @@ export function authenticateRoute(
       // From here on the password exists for this request only inside the Secret.
       request.body.password = ''
 
-      const { client, address } = visitorOf(request)
+      const { client, address, service } = visitorOf(request)
       if (endUser?.ip !== undefined && !client.may.has('assert_client_ip')) {
         return sendProblem(request, reply, 'client_forbidden', {
           context: { client: client.id, lacks: 'assert_client_ip' },
@@ -82,7 +77,7 @@ export function authenticateRoute(
         password,
         address: endUser?.ip === undefined ? address : readEndUserAddress(endUser.ip),
       }
-      const verdict = await patience.wait(() => authenticate(attempt))
+      const verdict = await patience.wait(() => service.authenticate(attempt))
       const answer = answerLogin(verdict, client.may.has('reveal_account_state'))
       if ('code' in answer) return sendProblem(request, reply, answer.code, answer.details)
       return reply.send({ user: presentUser(answer.user), warnings: answer.warnings })

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { SendProblem } from '../problem.ts'
-import type { BackendStatus, Readiness } from '../readiness.ts'
+import type { BackendStatus, ConfigStatus, Readiness } from '../readiness.ts'
 
 const Alive = Type.Object({ status: Type.Literal('ok') })
 
@@ -25,8 +25,27 @@ export function readyzRoute(
 const Details = Type.Object({
   ready: Type.Boolean(),
   phase: Type.String(),
+  config: Type.Object({
+    ok: Type.Boolean({ description: 'Did the last load pass? If not, the one before it is served' }),
+    reason: Type.Optional(Type.String()),
+    loaded_at: Type.String({ description: 'RFC 3339, of the configuration that is served' }),
+  }),
   backends: Type.Array(
-    Type.Object({ id: Type.String(), ok: Type.Boolean(), reason: Type.Optional(Type.String()) }),
+    Type.Object({
+      id: Type.String(),
+      ok: Type.Boolean(),
+      reason: Type.Optional(Type.String()),
+      servers: Type.Optional(
+        Type.Array(
+          Type.Object({
+            server: Type.String(),
+            ok: Type.Boolean(),
+            reason: Type.Optional(Type.String()),
+            certificate_expires: Type.Optional(Type.String({ description: 'RFC 3339' })),
+          }),
+        ),
+      ),
+    }),
   ),
 })
 
@@ -36,14 +55,39 @@ export function readyzDetailsRoute(
   {
     readiness,
     health,
-  }: { readonly readiness: () => Readiness; readonly health: () => Promise<readonly BackendStatus[]> },
+    config,
+  }: {
+    readonly readiness: () => Readiness
+    readonly health: () => Promise<readonly BackendStatus[]>
+    readonly config: () => ConfigStatus
+  },
 ): void {
   app.get('/readyz', { schema: { response: { 200: Details, 503: Details } } }, async (_request, reply) => {
+    const backends = (await health()).map(presentBackend)
     const now = readiness()
-    return reply
-      .code(isReady(now) ? 200 : 503)
-      .send({ ready: isReady(now), phase: now.phase, backends: await health() })
+    const { loadedAt, ...load } = config()
+    return reply.code(isReady(now) ? 200 : 503).send({
+      ready: isReady(now),
+      phase: now.phase,
+      config: { ...load, loaded_at: rfc3339(loadedAt) },
+      backends,
+    })
   })
+}
+
+function presentBackend({ servers, ...backend }: BackendStatus) {
+  if (servers === undefined) return backend
+  return {
+    ...backend,
+    servers: servers.map(({ certificateExpiresAt, ...server }) => ({
+      ...server,
+      ...(certificateExpiresAt !== undefined && { certificate_expires: rfc3339(certificateExpiresAt) }),
+    })),
+  }
+}
+
+function rfc3339(wallMs: number): string {
+  return new Date(wallMs).toISOString()
 }
 
 function isReady({ phase, ready }: Readiness): boolean {

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { GetUser } from '../../authentication/verdict.ts'
 import { presentUser, UserSchema } from '../identity.ts'
 import type { Patience } from '../patience.ts'
 import type { SendProblem } from '../problem.ts'
@@ -24,17 +23,13 @@ const Found = Type.Object({
 /** GET /users/{id}: the seed's `get_user`. */
 export function usersRoute(
   app: FastifyInstance,
-  {
-    getUser,
-    sendProblem,
-    patience,
-  }: { readonly getUser: GetUser; readonly sendProblem: SendProblem; readonly patience: Patience },
+  { sendProblem, patience }: { readonly sendProblem: SendProblem; readonly patience: Patience },
 ): void {
   app.get<{ Params: { readonly id: string }; Querystring: Static<typeof Query> }>(
     '/users/:id',
     { schema: { querystring: Query, response: { 200: Found } } },
     async (request, reply) => {
-      const { client } = visitorOf(request)
+      const { client, service } = visitorOf(request)
       const showUnusable = request.query.include === 'unusable'
       if (showUnusable && !client.may.has('reveal_account_state')) {
         return sendProblem(request, reply, 'client_forbidden', {
@@ -44,7 +39,7 @@ export function usersRoute(
       const { id } = request.params
       if (id.length > MAX_ID_LENGTH) return sendProblem(request, reply, 'user_not_found')
 
-      const answer = answerLookup(await patience.wait(() => getUser(id, client)), showUnusable)
+      const answer = answerLookup(await patience.wait(() => service.getUser(id, client)), showUnusable)
       if ('code' in answer) return sendProblem(request, reply, answer.code, answer.details)
       const { user } = answer
       return reply.send({
