@@ -184,3 +184,18 @@ t.test(
     await other.close()
   },
 )
+
+t.test('a look finds by the address only, costs no hash, and knows who is disabled', async t => {
+  const { email, local, ids, counted } = await daemon(t)
+  const look = async (backend: Backend, name: string) => {
+    const normalised = normalise(name)
+    if (!normalised.ok) throw new Error(normalised.problem)
+    return backend.look?.(normalised.username, AbortSignal.timeout(1_000), () => {})
+  }
+  t.match(await look(email, 'ALICE@corp.example'), { found: 'one', user: { id: ids.alice } })
+  t.strictSame(await look(email, 'alice'), { found: 'none' })
+  t.match(await look(local, 'alice'), { found: 'one', user: { id: ids.alice } })
+  t.strictSame(await look(local, 'alice@corp.example'), { found: 'none' })
+  t.match(await look(email, 'dan@corp.example'), { found: 'one', state: 'disabled' })
+  t.equal(counted.hashes, 0)
+})

@@ -37,17 +37,26 @@ const ANSWERS_WITHIN_MS = 20_000
 /** Starts `gatehouse serve` and resolves when it says that it serves. Its log must be JSON (`log: { format: json }`). */
 export async function startDaemon(
   t: TestScope,
-  { config, cwd, env = {} }: { config?: string; cwd: string; env?: Record<string, string> },
+  {
+    config,
+    cwd,
+    env = {},
+    prefix = [],
+  }: {
+    config?: string
+    cwd: string
+    env?: Record<string, string>
+    /** Stands before the command line, as in `prlimit --nofile=64`; it must become the daemon and not its parent. */
+    prefix?: readonly string[]
+  },
 ): Promise<Daemon> {
-  const child = spawn(
-    process.execPath,
-    [MAIN, 'serve', ...(config === undefined ? [] : ['--config', config])],
-    {
-      cwd,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const serve = [process.execPath, MAIN, 'serve', ...(config === undefined ? [] : ['--config', config])]
+  const [command = process.execPath, ...args] = [...prefix, ...serve]
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   t.teardown(() => child.kill('SIGKILL'))
   const ended = once(child, 'exit')
   const lines: Record<string, unknown>[] = []

@@ -1,4 +1,4 @@
-import { definePlugin, Type } from '../../plugin.ts'
+import { definePlugin, Type, UnavailableError } from '../../plugin.ts'
 
 /**
  * The daemon's own users, by e-mail address: another way to find the same people. It issues the ids of the `local`
@@ -35,11 +35,35 @@ export const emailPlugin = definePlugin({
           ],
     ),
 
+  async *examine({ users = 'local' }, { localUsers }) {
+    const check = `users of \`${users}\` by e-mail address`
+    try {
+      const { withEmail } = localUsers.count()
+      const none = 'nobody has an address, so nobody can log in here'
+      yield withEmail > 0
+        ? { status: 'ok', check, detail: `${withEmail} with an address` }
+        : { status: 'warn', check, detail: none, advice: 'give one with `gatehouse user add … --email`' }
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error
+      yield { status: 'fail', check, detail: error.message, advice: 'mend or restore the database' }
+    }
+  },
+
   async create({ users = 'local' }, { id, localUsers }) {
     return {
       id,
       issuer: users,
-      authenticate: attempt => localUsers.authenticateByEmail(attempt.username.typed, attempt),
+      authenticate(attempt) {
+        const { typed } = attempt.username
+        attempt.note?.({ what: 'looked for', value: `address ${typed}` })
+        return localUsers.authenticateByEmail(typed, attempt)
+      },
+      async look({ typed }, _signal, note) {
+        note({ what: 'looked for', value: `address ${typed}` })
+        const user = localUsers.findByEmail(typed)
+        if (user === undefined) return { found: 'none' }
+        return { found: 'one', user, ...(user.state && { state: user.state }) }
+      },
       getUser: async () => undefined,
       probe: async () => localUsers.probe(),
       // The user store is the daemon's and outlives any one chain.
