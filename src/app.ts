@@ -8,12 +8,12 @@ import { systemClock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import { UnavailableError } from './authentication/outcome.ts'
+import { createRefusedAccounts } from './authentication/refused-accounts.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
 import type { Config } from './config/config.ts'
 import { adminTokenFile, createAdminToken, publishAdminToken } from './http/admin-token.ts'
-import { renewTls } from './http/listener.ts'
 import type { Readiness } from './http/readiness.ts'
-import { createAdminServer, createPublicServer } from './http/server.ts'
+import { createAdminServer, createPublicServer, renewTls } from './http/server.ts'
 import { createLockout } from './lockout/lockout.ts'
 import { createMemoryStore } from './lockout/memory-store.ts'
 import { createAttemptLog } from './observe/attempt-log.ts'
@@ -53,7 +53,7 @@ const DRAIN_MS = 9_000
  */
 export async function startApp(config: Config, log: Log, load: Load = nothingToLoad): Promise<App> {
   await using opened = new AsyncDisposableStack()
-  const { users, secret, firstAdmin } = await openUsers(config, log, opened)
+  const { users, secret, ensureAdmin } = await openUsers(config, log, opened)
 
   const counters = createMemoryStore({ clock: systemClock, log, maxEntries: config.lockout.maxEntries })
   const attemptLog = createAttemptLog(log, secret)
@@ -62,9 +62,11 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     const inFlight = reloader.current().chain.inFlight()
     return { health: reloader.health().latest(), inFlight, configOk, configLoadedAt }
   })
+  const refusedAccounts = createRefusedAccounts(systemClock)
   const open = (next: Config) =>
     openRuntime(next, {
       users,
+      refusedAccounts,
       lockoutFor: settings => createLockout({ settings, secret, clock: systemClock, log, store: counters }),
       onAttempt(event) {
         metrics.onAttempt(event)
@@ -73,7 +75,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
       log,
     })
   const first = await open(config)
-  const onSwap = ({ tls }: Runtime) => tls && renewTls(publicServer.server, tls)
+  const onSwap = ({ tls }: Runtime) => tls && renewTls(publicServer, tls)
   const reloader = createReloader(first, { load, open, onSwap, clock: systemClock, log })
   opened.defer(() => reloader.close())
   let phase: Readiness['phase'] = 'starting'
@@ -89,9 +91,9 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   })
   const token = createAdminToken()
   const adminServer = createAdminServer({
+    host: config.admin.host,
     operators: {
       token,
-      host: config.admin.host,
       explainer: () => reloader.current().explainer,
       reload: reloader.reload,
       clock: systemClock,
@@ -109,6 +111,8 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   await publicServer.listen({ host: config.listen.host, port: config.listen.port })
   // Only now: a second daemon that finds the ports taken must not take the first one's token away.
   opened.defer(publishAdminToken(adminTokenFile(config.database), token, log))
+  // Its password is shown once: not by a start that fails.
+  const firstAdmin = await ensureAdmin()
   phase = 'serving'
   void reportChecks(reloader.current(), log)
   opened.defer(() => {
@@ -146,7 +150,8 @@ interface Users {
   readonly users: LocalUsers
   /** The root of this installation's HMAC keys. */
   readonly secret: Uint8Array
-  readonly firstAdmin?: FirstAdmin | undefined
+  /** Makes the first user where there has never been one. */
+  ensureAdmin(): Promise<FirstAdmin | undefined>
 }
 
 /** A database that cannot be used is an outage of the local users, not of everybody else (faults.md F26). */
@@ -160,16 +165,21 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
     return {
       users: createLocalUsers({ store, passwords, log }),
       secret: installationSecret(database),
-      firstAdmin: await ensureFirstAdmin({ store, passwords }),
+      ensureAdmin: () =>
+        ensureFirstAdmin({ store, passwords }).catch(error => void tellOutOfOrder(error, log)),
     }
   } catch (error) {
-    if (!(error instanceof DatabaseError || error instanceof UnavailableError)) throw error
-    log.error(
-      { reason: error.message },
-      'there are no local users until the database is mended and this is restarted',
-    )
-    return { users: usersOutOfOrder(error.message), secret: randomBytes(32) }
+    const reason = tellOutOfOrder(error, log)
+    return { users: usersOutOfOrder(reason), secret: randomBytes(32), ensureAdmin: async () => undefined }
   }
+}
+
+/** @throws the error itself if it is none of the database's */
+function tellOutOfOrder(error: unknown, log: Log): string {
+  if (!(error instanceof DatabaseError || error instanceof UnavailableError)) throw error
+  const { message: reason } = error
+  log.error({ reason }, 'there are no local users until the database is mended and this is restarted')
+  return reason
 }
 
 function urlOf(address: AddressInfo | string | null, tls: boolean): string {

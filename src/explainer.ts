@@ -1,4 +1,5 @@
 /** How logins are explained under one configuration, for whoever runs its chain: the daemon, and `explain` without one. */
+import { OPERATOR } from './authentication/caller.ts'
 import type { Link } from './authentication/chain.ts'
 import { systemClock } from './authentication/clock.ts'
 import { createExplain, type ExplainParts } from './authentication/explain.ts'
@@ -7,18 +8,19 @@ import type { Rules } from './authentication/rule.ts'
 import type { BackendConfig, Config } from './config/config.ts'
 import type { Explainer } from './http/routes/explain.ts'
 
-/** As which caller an operator's attempts are written down. */
-const OPERATOR = 'admin'
-
 export function createExplainer(
-  config: Pick<Config, 'backends' | 'clients'>,
-  { links, ...parts }: Omit<ExplainParts, 'places' | 'clock'> & { readonly links: readonly Link[] },
+  config: Pick<Config, 'backends' | 'clients' | 'deadlineMs'>,
+  {
+    links,
+    ...parts
+  }: Omit<ExplainParts, 'places' | 'deadlineMs' | 'clock'> & { readonly links: readonly Link[] },
 ): Explainer {
   const byId = new Map(links.map(link => [link.backend.id, link]))
   return {
     explain: createExplain({
       ...parts,
       places: config.backends.map(settings => placeOf(settings, byId.get(settings.id))),
+      deadlineMs: config.deadlineMs,
       clock: systemClock,
     }),
     callerOf(id) {

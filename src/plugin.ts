@@ -7,6 +7,7 @@ import type { Backend } from './authentication/backend.ts'
 import type { Clock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
+import type { RefusedAccounts } from './authentication/refused-accounts.ts'
 import type { Rules } from './authentication/rule.ts'
 import type { Secret } from './authentication/secret.ts'
 
@@ -17,6 +18,7 @@ export type { LocalUsers } from './authentication/local-users.ts'
 export type { Log } from './authentication/log.ts'
 export type { AccountState, Outcome, User, Warning } from './authentication/outcome.ts'
 export { UnavailableError } from './authentication/outcome.ts'
+export type { RefusedAccounts } from './authentication/refused-accounts.ts'
 export { Secret } from './authentication/secret.ts'
 export type { Realm, Username } from './authentication/username.ts'
 
@@ -30,6 +32,8 @@ export interface BackendServices {
   readonly timeoutMs: number
   /** The daemon's own users, for backends that are another way to find them. */
   readonly localUsers: LocalUsers
+  /** What servers have refused, across reloads: for backends with an account of their own. */
+  readonly refusedAccounts: RefusedAccounts
 }
 
 /** Something wrong with options that their schema cannot say. */

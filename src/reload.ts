@@ -2,7 +2,10 @@
  * One configuration takes the place of another (config.md, Reload): load and validate in full, build beside the old one,
  * probe, swap one reference, and let the old one finish what it has begun. If anything is wrong, nothing has happened.
  */
+import { isDeepStrictEqual } from 'node:util'
+import type { CheckResult } from './authentication/checks.ts'
 import type { Clock } from './authentication/clock.ts'
+import { withDeadline } from './authentication/deadline.ts'
 import { type HealthReport, type HealthWatch, watchHealth } from './authentication/health.ts'
 import type { Log } from './authentication/log.ts'
 import type { Config, LoadedConfig } from './config/config.ts'
@@ -26,8 +29,10 @@ export type Load = () => Promise<LoadedConfig>
 export interface ReloaderParts {
   readonly load: Load
   readonly open: (config: Config) => Promise<Runtime>
-  /** This one is about to serve; must not throw. */
+  /** This one is about to serve. A throw refuses it. */
   readonly onSwap: (runtime: Runtime) => void
+  /** After a refusal that may pass by itself, the next try comes so much later, in milliseconds; a minute unless said. */
+  readonly retryMs?: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -43,25 +48,29 @@ export interface Reloader {
   close(): Promise<void>
 }
 
+/** A refused service account is tried no more often, either. */
+const RETRY_MS = 60_000
+/** How long the end waits for a reload that is under way, in milliseconds. */
+const LAST_RELOAD_MS = 2_000
+const STOPPING = 'the daemon is stopping'
+
 /** @param first what the daemon started with; it is closed with the rest */
-export function createReloader(first: Runtime, { load, open, onSwap, clock, log }: ReloaderParts): Reloader {
+export function createReloader(first: Runtime, parts: ReloaderParts): Reloader {
+  const { load, open, onSwap, retryMs = RETRY_MS, clock, log } = parts
   const started = first.config
   let current = first
-  let health = watchHealth(first.links, { clock, log, onChange })
+  let health = watchHealth(first.links, { clock, log })
   let loadedAt = clock.wall()
   let refusal: string | undefined
-  /** The last refusal came from a backend and not from the file: it may pass when things have changed. */
-  let worthAnotherTry = false
+  let needsRestart: readonly string[] = []
+  let retry: NodeJS.Timeout | undefined
   let closed = false
   let running: Promise<ReloadResult> | undefined
   let next: Promise<ReloadResult> | undefined
   const retired = new Set<Runtime>()
 
-  function onChange(): void {
-    if (worthAnotherTry) void reload()
-  }
-
   function reload(): Promise<ReloadResult> {
+    if (closed) return Promise.resolve({ outcome: 'refused', reason: STOPPING })
     if (running === undefined) {
       running = reloadOnce().finally(() => {
         running = undefined
@@ -76,57 +85,51 @@ export function createReloader(first: Runtime, { load, open, onSwap, clock, log 
   }
 
   async function reloadOnce(): Promise<ReloadResult> {
-    worthAnotherTry = false
+    clearTimeout(retry)
     let loaded: LoadedConfig
     try {
       loaded = await load()
     } catch (error) {
       return refuse(error)
     }
-    const needsRestart = restartKeys(started, loaded.config)
     let candidate: Runtime | undefined
     try {
       const config = withStarted(started, loaded.config)
-      refuseStrangers(config)
+      refuseOpenDoor(config, current.config)
       candidate = await open(config)
       const [before, report] = await Promise.all([health.check(), candidate.probe()])
-      const worse = whatGotWorse(before, report)
-      if (worse !== undefined) {
-        worthAnotherTry = true
-        throw new Error(worse)
-      }
-      await refuseBrokenChecks(candidate, report)
-      if (closed) throw new Error('the daemon is stopping')
+      refuseWorse(before, report)
+      const [checks, checksBefore] = await Promise.all([candidate.check(), current.check()])
+      refuseBrokenChecks(checks, checksBefore, report)
+      if (closed) throw new Error(STOPPING)
       adopt(candidate, report)
     } catch (error) {
       await candidate?.close()
+      if (error instanceof MayPass && !closed) retry = setTimeout(reload, retryMs).unref()
       return refuse(error)
     }
-    announce(loaded, needsRestart)
+    needsRestart = restartKeys(started, loaded.config)
+    announce(loaded)
     return { outcome: 'reloaded', needsRestart }
   }
 
   /** From one reference to the other, in one step: nobody sees a mixture. */
   function adopt(candidate: Runtime, report: HealthReport): void {
     const old = current
-    const before = health.latest()
-    health.stop()
     onSwap(candidate)
+    health.stop()
     current = candidate
-    health = watchHealth(candidate.links, { clock, log, onChange, earlier: { before, now: report } })
+    health = watchHealth(candidate.links, { clock, log, earlier: { watch: health, now: report } })
     loadedAt = clock.wall()
     refusal = undefined
     retired.add(old)
     void old
       .drained()
       .then(() => old.close())
-      .catch(error =>
-        log.error({ err: error }, 'the backends of the configuration before could not be closed'),
-      )
       .finally(() => retired.delete(old))
   }
 
-  function announce({ config, file, warnings }: LoadedConfig, needsRestart: readonly string[]): void {
+  function announce({ config, file, warnings }: LoadedConfig): void {
     for (const { line, message } of warnings) log.warn({ file, line }, message)
     if (needsRestart.length > 0) {
       log.warn(
@@ -155,35 +158,52 @@ export function createReloader(first: Runtime, { load, open, onSwap, clock, log 
     status: () => ({
       ok: refusal === undefined,
       loadedAt,
+      needsRestart,
       ...(refusal !== undefined && { reason: refusal }),
     }),
     reload,
     async close() {
       closed = true
       health.stop()
+      clearTimeout(retry)
       // A reload under way sees that it is too late, and closes its own.
-      await Promise.all([running])
+      await withDeadline(LAST_RELOAD_MS, async () => running)
       await Promise.all([current, ...retired].map(runtime => runtime.close()))
     },
   }
 }
 
-/** The first backend that could give verdicts, or was not there, and now cannot. One that is out anyway is no worse. */
-function whatGotWorse(before: HealthReport, now: HealthReport): string | undefined {
+/** A refusal for what a backend does now, and not for what stands in the file: it may pass by itself. */
+class MayPass extends Error {}
+
+/** Every backend that could give verdicts, or was not there, and now cannot. One that is out anyway is no worse. */
+function refuseWorse(before: HealthReport, now: HealthReport): void {
   const outAlready = new Set(before.backends.filter(({ ok }) => !ok).map(({ id }) => id))
   const worse = now.backends.flatMap(backend =>
     backend.ok || outAlready.has(backend.id) ? [] : [`backend ${backend.id}: ${backend.reason}`],
   )
-  return worse.length > 0 ? worse.join('; ') : undefined
+  if (worse.length > 0) throw new MayPass(worse.join('; '))
 }
 
-/** A backend that is out anyway can check nobody, and that is not this configuration's fault. */
-async function refuseBrokenChecks(candidate: Runtime, { backends }: HealthReport): Promise<void> {
+/**
+ * Checks that a configuration breaks refuse it. One that the served configuration fails, too, is not broken by it; and a
+ * backend that is out can check nobody, which is nobody's fault.
+ */
+function refuseBrokenChecks(
+  now: readonly CheckResult[],
+  before: readonly CheckResult[],
+  { backends }: HealthReport,
+): void {
   const out = new Set(backends.filter(({ ok }) => !ok).map(({ id }) => id))
-  const broken = (await candidate.check()).filter(
-    ({ check, result }) => result === 'failed' || (result === 'unknown' && !out.has(check.backend)),
-  )
-  if (broken.length > 0) throw new Error(`checks: ${broken.map(({ reason }) => reason).join('; ')}`)
+  const passedBefore = ({ check }: CheckResult) =>
+    !before.some(earlier => isDeepStrictEqual(earlier.check, check) && earlier.result !== 'passed')
+  const broken = now.filter(({ check, result }) => {
+    return result !== 'passed' && !(result === 'unknown' && out.has(check.backend))
+  })
+  const worse = broken.filter(passedBefore)
+  if (worse.length === 0) return
+  const reason = `checks: ${worse.map(({ reason }) => reason).join('; ')}`
+  throw worse.some(({ result }) => result === 'unknown') ? new MayPass(reason) : new Error(reason)
 }
 
 /** Sockets, files and the size of the table exist once. */
@@ -201,12 +221,16 @@ function withStarted(started: Config, wanted: Config): Config {
   return { ...wanted, listen, admin, database, log, lockout: { ...wanted.lockout, maxEntries } }
 }
 
-/** The file was validated with its own `listen`; what counts is the one that is open. */
-function refuseStrangers({ listen, clients, allowAnonymousClients }: Config): void {
-  if (clients.length > 0 || allowAnonymousClients || isLoopback(listen.host)) return
-  throw new Error(
-    `no \`clients\`, and the daemon listens on ${listen.host} until it is restarted: everybody could call`,
-  )
+/**
+ * Nobody may call who could not before because a file was read half-way or lost its `clients`: that takes a word for it, or a
+ * restart. The file was validated with its own `listen`; what counts is the one that is open.
+ */
+function refuseOpenDoor({ listen, clients, allowAnonymousClients }: Config, served: Config): void {
+  if (clients.length > 0 || allowAnonymousClients) return
+  const open = 'everybody could call; `allow_anonymous_clients: true` says so if it is meant'
+  if (served.clients.length > 0) throw new Error(`\`clients\` is gone from the file: ${open}`)
+  if (isLoopback(listen.host)) return
+  throw new Error(`no \`clients\`, and the daemon listens on ${listen.host} until it is restarted: ${open}`)
 }
 
 function spell({ severity, file, line, column, message, hint }: Problem): string[] {

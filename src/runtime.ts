@@ -8,9 +8,7 @@ import { type CheckResult, runChecks } from './authentication/checks.ts'
 import { systemClock } from './authentication/clock.ts'
 import { createGetUser } from './authentication/get-user.ts'
 import { type HealthReport, probeAll } from './authentication/health.ts'
-import type { LocalUsers } from './authentication/local-users.ts'
 import type { Lockout } from './authentication/lockout.ts'
-import type { Log } from './authentication/log.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from './authentication/username.ts'
 import type { ClientConfig, Config } from './config/config.ts'
 import { createExplainer } from './explainer.ts'
@@ -19,15 +17,13 @@ import { checkTls, type TlsOptions } from './http/listener.ts'
 import type { Explainer } from './http/routes/explain.ts'
 import { createCallers } from './http/security.ts'
 import type { Service } from './http/service.ts'
-import { openLink, refuseStrayAliases } from './links.ts'
+import { closeBackend, type LinkParts, openLink, refuseStrayAliases } from './links.ts'
 
 /** What outlives every configuration. */
-export interface RuntimeParts {
-  readonly users: LocalUsers
+export interface RuntimeParts extends LinkParts {
   /** For these settings, over the counters of all that came before. */
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
   readonly onAttempt: (event: AttemptEvent) => void
-  readonly log: Log
 }
 
 export interface Runtime {
@@ -51,7 +47,7 @@ export interface Runtime {
   during<T>(work: () => Promise<T>): Promise<T>
   /** Resolves when nothing is in flight any more. */
   drained(): Promise<void>
-  /** Lets go of every connection, whatever is in flight. Idempotent. */
+  /** Lets go of every connection, whatever is in flight. Idempotent; never rejects. */
   close(): Promise<void>
 }
 
@@ -61,13 +57,13 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt, users } = parts
+  const { log, onAttempt } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
   for (const settings of config.backends.filter(({ enabled }) => enabled)) {
-    const link = await openLink(settings, users, log)
-    opened.defer(() => link.backend.close())
+    const link = await openLink(settings, parts)
+    opened.defer(() => closeBackend(link.backend, log))
     links.push(link)
   }
   refuseStrayAliases(links)
@@ -104,7 +100,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     },
     explainer: { callerOf, explain: request => during(() => explain(request)) },
     probe: () => during(() => probeAll(links)),
-    check: () => during(() => runChecks(config.checks, { links, normalise })),
+    check: () => during(() => runChecks(config.checks, { links, normalise, log })),
     during,
     drained,
     close() {

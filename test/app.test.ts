@@ -10,6 +10,7 @@ import { resolvePlugin } from '../src/backends/registry.ts'
 import type { Config, LoadedConfig } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load.ts'
 import type { BackendPlugin } from '../src/plugin.ts'
+import { backend } from './authentication/backends.ts'
 import { createCertificateAuthority } from './support/certificate-authority.ts'
 import { authenticate } from './support/daemon.ts'
 import { createLogRecorder } from './support/log-recorder.ts'
@@ -143,7 +144,7 @@ t.test('a reload takes what can be taken, and says what cannot', async t => {
 
   const broken = {
     ...next,
-    backends: next.backends.map(backend => ({ ...backend, plugin: failing(backend.plugin) })),
+    backends: next.backends.map(each => ({ ...each, plugin: failing(each.plugin) })),
   }
   next = broken
   t.match(await app.reload(), { outcome: 'refused', reason: 'backend local: no luck' })
@@ -181,10 +182,7 @@ t.test('attempts in flight finish on the backend they began on, which is closed 
       },
     }
   }
-  const config = {
-    ...plain,
-    backends: plain.backends.map(backend => ({ ...backend, plugin: { ...backend.plugin, create } })),
-  }
+  const config = withBackend(plain, create)
   const app = await startApp(config, createLogRecorder(), async () => loadedFrom(config))
   t.teardown(() => app.stop())
   const login = () => authenticate(app.publicUrl, { username: 'alice', password: 'x' })
@@ -221,6 +219,56 @@ t.test('a listener that is open to everybody is not left without apps by a reloa
   t.match(await app.reload(), { outcome: 'refused', reason: /listens on 0\.0\.0\.0 until it is restarted/ })
   next = open
   t.match(await app.reload(), { outcome: 'reloaded', needsRestart: [] })
+})
+
+t.test('apps are not let go of by a reload, unless somebody says so', async t => {
+  const directory = t.testdir()
+  const digest = '2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae' // of "foo"
+  let next = await configure(directory, `${LOCAL}\nclients: [{ id: wiki, key_sha256: ${digest} }]`)
+  const app = await startApp(next, createLogRecorder(), async () => loadedFrom(next))
+  t.teardown(() => app.stop())
+  const right = { username: 'admin', password: firstAdminOf(app).password.reveal() }
+  next = await configure(directory, LOCAL)
+  t.match(await app.reload(), { outcome: 'refused', reason: /`clients` is gone from the file/ })
+  t.match(await authenticate(app.publicUrl, right), { status: 401, body: { code: 'client_unauthenticated' } })
+  next = await configure(directory, `${LOCAL}\nallow_anonymous_clients: true`)
+  t.match(await app.reload(), { outcome: 'reloaded' })
+  t.match(await authenticate(app.publicUrl, right), { status: 200 })
+})
+
+t.test('what backends do when they are closed changes nothing about what is said', async t => {
+  const config = await configure(t.testdir(), LOCAL)
+  const log = createLogRecorder()
+  let next = config
+  const app = await startApp(config, log, async () => loadedFrom(next))
+  t.teardown(() => app.stop())
+  const rude = backend('local', () => ({ outcome: 'unknown_user' }), {
+    probe: async () => ({ ok: false, reason: 'its own reason' }),
+    close: () => Promise.reject(new Error('cannot close')),
+  })
+  next = withBackend(config, async () => rude)
+  const refused = { outcome: 'refused', reason: 'backend local: its own reason' }
+  t.match(await Promise.all([app.reload(), app.reload()]), [refused, refused])
+  t.match(await (await fetch(`${app.adminUrl}/readyz`)).json(), { config: { ok: false } })
+  t.match(log.at('error').at(-1), { fields: { reason: refused.reason } })
+  next = config
+  t.match(
+    await Promise.all([app.reload(), app.reload(), app.reload()]),
+    Array(3).fill({ outcome: 'reloaded' }),
+  )
+})
+
+t.test('a start that fails makes no first user, whose password nobody would see', async t => {
+  const directory = t.testdir({ taken: {}, fresh: {} })
+  const taken = await startApp(await configure(join(directory, 'taken'), LOCAL), createLogRecorder())
+  const config = await configure(join(directory, 'fresh'), LOCAL)
+  const { port } = new URL(taken.publicUrl)
+  const clash = { ...config, listen: { ...config.listen, port: Number(port) } }
+  await t.rejects(startApp(clash, createLogRecorder()), { code: 'EADDRINUSE' })
+  await taken.stop()
+  const app = await startApp(config, createLogRecorder())
+  t.equal(firstAdminOf(app).username, 'admin')
+  await app.stop()
 })
 
 t.test('those who ask for a reload during one get the next, together', async t => {
@@ -265,6 +313,11 @@ t.test('a renewed certificate is shown from the reload on, and one that cannot b
 
 function loadedFrom(config: Config): LoadedConfig {
   return { file: 'gatehouse.yaml', config, warnings: [], effective: {}, origins: new Map() }
+}
+
+function withBackend(config: Config, create: () => Promise<Backend>): Config {
+  const backends = config.backends.map(each => ({ ...each, plugin: { ...each.plugin, create } }))
+  return { ...config, backends }
 }
 
 function failing(plugin: BackendPlugin): BackendPlugin {

@@ -3,8 +3,16 @@ import { basename, dirname, join } from 'node:path'
 import { Attribute, Change, Client } from 'ldapts'
 import t, { type Test } from 'tap'
 import { parseDocument } from 'yaml'
+import type { BackendHealth } from '../src/authentication/backend.ts'
+import type { CheckResult } from '../src/authentication/checks.ts'
+import { systemClock } from '../src/authentication/clock.ts'
+import type { LoadedConfig } from '../src/config/config.ts'
+import { createReloader, type Reloader, type ReloaderParts } from '../src/reload.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { backend, link } from './authentication/backends.ts'
 import { corpPeople } from './support/corp.ts'
 import { type Daemon, startDaemon } from './support/daemon.ts'
+import { createLogRecorder } from './support/log-recorder.ts'
 import { writeOpenldapExample } from './support/openldap-example.ts'
 import { type Slapd, startSlapd } from './support/slapd.ts'
 
@@ -232,11 +240,11 @@ t.test('with a directory', async t => {
     },
   )
 
-  await t.test('POST /reload answers when the new one serves, or says why it does not', async t => {
+  await t.test('POST /admin/reload answers when the new one serves, or says why it does not', async t => {
     const { daemon, file, text } = await serve(t, slapd)
     const token = readFileSync(join(dirname(file), 'admin.token'), 'utf8').trim()
     const reload = async (headers: Record<string, string> = { authorization: `Bearer ${token}` }) => {
-      const reply = await fetch(`${daemon.adminUrl}/reload`, { method: 'POST', headers })
+      const reply = await fetch(`${daemon.adminUrl}/admin/reload`, { method: 'POST', headers })
       return { status: reply.status, body: await reply.json() }
     }
     t.match(await reload({}), { status: 401 })
@@ -313,7 +321,7 @@ t.test('checks hold a configuration to what its operator expects', async t => {
   t.equal(await daemon.stop(), 0)
 })
 
-t.test('a rotated service password is picked up, whichever of file and directory changes first', async t => {
+t.test('a rotated service password is picked up, and a refused one is not tried again and again', async t => {
   const slapd = await startSlapd(t)
   // Connections of a second: a service account is as good as its last bind.
   const fresh = [[['backends', 0, 'pool'], { max_age: '1s', search: 1, bind: 1 }]] as const
@@ -328,12 +336,15 @@ t.test('a rotated service password is picked up, whichever of file and directory
   t.match(await result(), { event: 'sys_config_reloaded' })
   t.equal((await daemon.authenticate(alice.uid, alice.password)).status, 200, 'without a restart')
 
-  replaceFile(passwordFile, 'rotated-secret-3\n')
-  t.match(await result(), { event: 'sys_config_refused', reason: /service account cannot bind/ })
+  const bindsBefore = (await slapd.binds()).length
+  for (let i = 0; i < 3; i++) {
+    if (i === 0) replaceFile(passwordFile, 'rotated-secret-3\n')
+    else daemon.process.kill('SIGHUP')
+    t.match(await result(), { event: 'sys_config_refused', reason: /service account cannot bind/ })
+  }
   t.equal((await daemon.authenticate(alice.uid, alice.password)).status, 200, 'the old password still holds')
-  await changeServicePassword(slapd, 'rotated-secret-3')
-  t.match(await result(), { event: 'sys_config_reloaded' }, 'tried again when the old one ceased to work')
-  t.equal((await daemon.authenticate(alice.uid, alice.password)).status, 200)
+  const wrong = (await slapd.binds()).slice(bindsBefore).filter(({ result }) => result === 49)
+  t.equal(wrong.length, 1, 'however often it is read, a refused account is tried once a minute')
   t.notMatch(JSON.stringify(daemon.lines), /rotated-secret/, 'no password was logged')
   t.equal(await daemon.stop(), 0)
 })
@@ -373,4 +384,97 @@ t.test('while the directory is down the process is well, says why it is not read
   await daemon.line(({ msg }) => msg === 'the backend gives verdicts again')
   t.equal((await daemon.authenticate(alice.uid, alice.password)).status, 200)
   t.equal(await daemon.stop(), 0)
+})
+
+/** A configuration of one backend that is what `probe` says, and of these checks. */
+function fakeRuntime(health: BackendHealth, checks: CheckResult[] = []): Runtime & { closed: boolean } {
+  const config = { listen: { host: '127.0.0.1' }, clients: [], backends: [], lockout: {} }
+  const runtime = {
+    config,
+    links: [link(backend('corp', () => ({}), { probe: async () => health }))],
+    closed: false,
+    probe: async () => ({ ready: health.ok, backends: [{ id: 'corp', ...health }] }),
+    check: async () => checks,
+    drained: async () => {},
+    async close() {
+      runtime.closed = true
+    },
+  }
+  return runtime as unknown as Runtime & { closed: boolean }
+}
+
+function reloader(t: Test, parts: Partial<ReloaderParts>, first = fakeRuntime({ ok: true })): Reloader {
+  const load = async () => ({ file: 'f', config: first.config, warnings: [] }) as unknown as LoadedConfig
+  const common = { load, open: async () => first, onSwap() {}, clock: systemClock, log: createLogRecorder() }
+  const made = createReloader(first, { ...common, ...parts })
+  t.teardown(() => made.close())
+  return made
+}
+
+t.test('what a backend was refused for may pass, so it is tried again by itself', async t => {
+  const opened: ReturnType<typeof fakeRuntime>[] = []
+  const up = Promise.withResolvers<void>()
+  // The retry alone keeps no process alive.
+  const alive = setInterval(() => {}, 60_000)
+  t.teardown(() => clearInterval(alive))
+  const { reload, current, status } = reloader(t, {
+    retryMs: 1,
+    async open() {
+      opened.push(fakeRuntime(opened.length < 2 ? { ok: false, reason: 'starting' } : { ok: true }))
+      return opened.at(-1) as Runtime
+    },
+    onSwap: () => up.resolve(),
+  })
+  t.match(await reload(), { outcome: 'refused', reason: 'backend corp: starting' })
+  await up.promise
+  t.equal(opened.length, 3)
+  t.strictSame([opened[0]?.closed, opened[1]?.closed, current() === opened[2]], [true, true, true])
+  t.match(status(), { ok: true })
+})
+
+t.test('a configuration is not refused for a check that the served one fails as well', async t => {
+  const check = { user: 'probe', backend: 'corp', expect: { found: true, groups: [], roles: [] } }
+  const failed: CheckResult = { check, result: 'failed', reason: 'probe at corp: not found' }
+  const other: CheckResult = {
+    ...failed,
+    check: { ...check, user: 'other' },
+    reason: 'other at corp: not found',
+  }
+  const unknown: CheckResult = { ...other, result: 'unknown', reason: 'other at corp: no answer' }
+  for (const [now, expected] of [
+    [[failed], { outcome: 'reloaded' }],
+    [[failed, other], { outcome: 'refused', reason: 'checks: other at corp: not found' }],
+    [[failed, unknown], { outcome: 'refused', reason: 'checks: other at corp: no answer' }],
+  ] as const) {
+    const served = fakeRuntime({ ok: true }, [failed])
+    const { reload } = reloader(t, { open: async () => fakeRuntime({ ok: true }, [...now]) }, served)
+    t.match(await reload(), expected)
+  }
+})
+
+t.test('at the end a reload under way takes nothing any more, and none begins', async t => {
+  const loading = Promise.withResolvers<void>()
+  const log = createLogRecorder()
+  const candidate = fakeRuntime({ ok: true })
+  let loads = 0
+  const { reload, close, current } = reloader(t, {
+    log,
+    async load() {
+      loads++
+      await loading.promise
+      return { file: 'f', config: candidate.config, warnings: [] } as unknown as LoadedConfig
+    },
+    open: async () => candidate,
+  })
+  const [running, queued] = [reload(), reload()]
+  const closing = close()
+  loading.resolve()
+  await closing
+  t.match(
+    await Promise.all([running, queued, reload()]),
+    Array(3).fill({ outcome: 'refused', reason: /stopping/ }),
+  )
+  t.equal(loads, 1)
+  t.equal(candidate.closed, true)
+  t.not(current(), candidate)
 })

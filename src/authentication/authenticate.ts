@@ -138,13 +138,13 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   }
 }
 
-/** A right password of somebody this app does not admit is a deny: the same reply, charged to the source. */
+/** A right password of somebody this app does not admit: the same reply as any other refusal, charged to the source. */
 function demandGroups(result: ChainResult, caller: Caller): ChainResult {
   const { verdict, charge } = result
   if (verdict.verdict !== 'accepted' || admits(caller, verdict.user)) return result
   return {
     ...result,
-    verdict: { verdict: 'rejected', reason: 'deny' },
+    verdict: { verdict: 'rejected', reason: 'groups' },
     charge: { name: false, subjects: charge.subjects, source: true },
   }
 }

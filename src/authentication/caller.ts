@@ -11,6 +11,9 @@ export interface Caller {
   readonly attributes?: ReadonlySet<string>
 }
 
+/** As which app an operator's attempts are written down: no app has this id. */
+export const OPERATOR = 'admin'
+
 /** Whether this app takes this user: one of its required groups is enough, and none means everybody. */
 export function admits({ requiredGroups }: Caller, { groups }: Identity): boolean {
   return requiredGroups.length === 0 || requiredGroups.some(group => groups.includes(group))

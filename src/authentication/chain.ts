@@ -68,9 +68,12 @@ export interface Step {
   readonly facts?: readonly Fact[]
 }
 
+/** `groups`: right, but the app wants other groups. */
+export type Rejection = 'credentials' | 'ambiguous' | 'deny' | 'required' | 'groups'
+
 export type ChainVerdict =
   | { readonly verdict: 'accepted'; readonly user: Identity; readonly warnings: readonly Warning[] }
-  | { readonly verdict: 'rejected'; readonly reason: 'credentials' | 'ambiguous' | 'deny' | 'required' }
+  | { readonly verdict: 'rejected'; readonly reason: Rejection }
   | { readonly verdict: 'account_state'; readonly state: AccountState; readonly passwordVerified: boolean }
   | { readonly verdict: 'locked_out'; readonly retryAfterMs: number }
   | { readonly verdict: 'busy' }

@@ -1,8 +1,8 @@
 /** What the operator expects of a configuration: people whom a backend must find, or must not (config.md, `checks`). */
 import type { Look } from './backend.ts'
 import type { Link } from './chain.ts'
-import { TIMED_OUT, withDeadline } from './deadline.ts'
-import { UnavailableError } from './outcome.ts'
+import type { Log } from './log.ts'
+import { lookAt, type Sighting } from './look.ts'
 import type { NormaliseUsername } from './username.ts'
 
 export interface Check {
@@ -27,14 +27,17 @@ export interface CheckResult {
   readonly reason: string
 }
 
+export interface CheckParts {
+  readonly links: readonly Link[]
+  readonly normalise: NormaliseUsername
+  readonly log: Pick<Log, 'error'>
+}
+
 /** Looks for everybody at once, without any password. Never rejects. */
-export function runChecks(
-  checks: readonly Check[],
-  about: { readonly links: readonly Link[]; readonly normalise: NormaliseUsername },
-): Promise<CheckResult[]> {
+export function runChecks(checks: readonly Check[], parts: CheckParts): Promise<CheckResult[]> {
   return Promise.all(
     checks.map(async check => {
-      const { result, reason } = await run(check, about)
+      const { result, reason } = await run(check, parts)
       return { check, result, reason: reason && `${check.user} at ${check.backend}: ${reason}` }
     }),
   )
@@ -42,41 +45,32 @@ export function runChecks(
 
 type Said = Omit<CheckResult, 'check'>
 
-async function run(check: Check, { links, normalise }: Parameters<typeof runChecks>[1]): Promise<Said> {
+async function run(check: Check, { links, normalise, log }: CheckParts): Promise<Said> {
   const link = links.find(({ backend }) => backend.id === check.backend)
   if (link === undefined) return { result: 'failed', reason: 'there is no such backend' }
-  const { backend, timeoutMs, usernameFilter } = link
   const name = normalise(check.user)
   if (!name.ok) return { result: 'failed', reason: `the name ${name.problem}` }
-  if (!usernameFilter(name.username.text)) {
-    return judge(check, { found: 'not_applicable', reason: 'its username_filter leaves this name out' })
+  const { username } = name
+  if (!link.usernameFilter(username.text)) {
+    return judge(check, link, { found: 'not_applicable', reason: 'its username_filter leaves this name out' })
   }
-  if (backend.look === undefined) {
-    return { result: 'failed', reason: 'this backend can say nothing without a password' }
-  }
-  try {
-    const look = await withDeadline(timeoutMs, async signal =>
-      backend.look?.(name.username, signal, () => {}),
-    )
-    if (look === TIMED_OUT) return { result: 'unknown', reason: `no answer within ${timeoutMs} ms` }
-    return look === undefined
-      ? { result: 'unknown', reason: 'the backend gave no answer' }
-      : judge(check, look)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'the backend threw'
-    return { result: error instanceof UnavailableError ? 'unknown' : 'failed', reason }
-  }
+  const request = { username, timeoutMs: link.timeoutMs, note() {}, log }
+  return judge(check, link, await lookAt(link, request))
 }
 
-function judge({ expect }: Check, look: Look): Said {
-  const obstacle = whyNot(look)
+function judge({ expect }: Check, { deny }: Link, sighting: Sighting): Said {
+  if (sighting.found === 'not_looked') {
+    return { result: 'failed', reason: 'this backend can say nothing without a password' }
+  }
+  if (sighting.found === 'unavailable') return { result: 'unknown', reason: sighting.reason }
+  const obstacle = deny && sighting.found === 'one' ? 'on a deny list' : whyNot(sighting)
   if (!expect.found) {
     return obstacle === undefined
       ? { result: 'failed', reason: 'found, and should not be' }
       : { result: 'passed', reason: '' }
   }
-  if (obstacle !== undefined || look.found !== 'one') return { result: 'failed', reason: obstacle ?? '' }
-  const { groups, roles } = look.user
+  if (obstacle !== undefined || sighting.found !== 'one') return { result: 'failed', reason: obstacle ?? '' }
+  const { groups, roles } = sighting.user
   const missing = [
     ...expect.groups.filter(group => !groups.includes(group)).map(group => `not in the group ${group}`),
     ...expect.roles.filter(role => !roles.includes(role)).map(role => `without the role ${role}`),

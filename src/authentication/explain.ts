@@ -4,7 +4,7 @@
  */
 import type { AttemptEvent } from './attempt-event.ts'
 import type { Caller } from './caller.ts'
-import { type ChainVerdict, type Step, whySkipped } from './chain.ts'
+import { type Rejection, type Step, whySkipped } from './chain.ts'
 import type { Clock } from './clock.ts'
 import type {
   Conclusion,
@@ -16,7 +16,7 @@ import type {
 } from './explanation.ts'
 import type { Lockout } from './lockout.ts'
 import type { Log } from './log.ts'
-import { createLookAround, type Looked } from './look-around.ts'
+import { createLookAround } from './look-around.ts'
 import { type Place, placeRule } from './place.ts'
 import type { Secret } from './secret.ts'
 import type { NormaliseUsername, Username } from './username.ts'
@@ -29,6 +29,8 @@ export interface ExplainParts {
   /** Undefined outside of the daemon, where failures are not remembered. */
   readonly lockout?: Lockout
   readonly authenticate?: Authenticate
+  /** For the whole of a look, in milliseconds. */
+  readonly deadlineMs: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -54,18 +56,21 @@ export function createExplain(parts: ExplainParts): Explain {
   }
 
   async function look(request: ExplainRequest, username: Username): Promise<Omit<Explanation, 'durationMs'>> {
-    const looked = await lookAround(username, request.caller)
-    const subjects = [...new Set(looked.steps.flatMap(({ user }) => (user ? [user.id] : [])))]
-    const state = await standings(username, request.address, subjects)
-    const { steps, conclusion } = orLockedOut(looked, state)
+    const { address, caller } = request
+    const asker = { name: username.text, address }
+    const lockedForMs = async (subject: string) =>
+      (await lockout?.inspect(asker, subject))?.subject?.lockedForMs
+    const { steps, conclusion } = await lookAround({ username, caller, lockedForMs })
+    const subjects = [...new Set(steps.flatMap(({ user }) => (user ? [user.id] : [])))]
+    const state = await standings(username, address, subjects)
     return {
       mode: 'look',
       given: request.username,
       username,
-      address: request.address,
+      address,
       ...(state && { lockout: state }),
       steps,
-      conclusion,
+      conclusion: (state && lockedOut(state)) ?? conclusion,
     }
   }
 
@@ -143,20 +148,13 @@ function explainSteps(
   })
 }
 
-/** Whoever is locked out gets no further, whatever a look has found. */
-function orLockedOut({ steps, conclusion }: Looked, state: LockoutState | undefined): Looked {
-  if (state === undefined) return { steps, conclusion }
-  const locked = [
-    { what: 'the name', standing: state.name },
-    { what: 'the source', standing: state.source },
-    ...state.subjects
-      .filter(({ subject }) => subject === conclusion.user?.id)
-      .map(standing => ({ what: standing.subject, standing })),
-  ].find(({ standing }) => standing.lockedForMs !== undefined)
-  if (locked === undefined) return { steps, conclusion }
-  const seconds = Math.ceil((locked.standing.lockedForMs ?? 0) / 1000)
-  const reason = `${locked.what} is locked out here for another ${seconds} s: until then no password is checked`
-  return { steps, conclusion: { verdict: 'locked_out', reason } }
+/** Before anybody is asked. */
+function lockedOut({ name, source }: LockoutState): Conclusion | undefined {
+  const [what, standing] = name.lockedForMs === undefined ? ['the source', source] : ['the name', name]
+  if (standing.lockedForMs === undefined) return undefined
+  const seconds = Math.ceil(standing.lockedForMs / 1000)
+  const reason = `${what} is locked out here for another ${seconds} s: until then no password is checked`
+  return { verdict: 'locked_out', reason }
 }
 
 function conclude(
@@ -172,6 +170,8 @@ function conclude(
     case 'accepted':
       return { verdict: 'accepted', reason: 'the password is right', ...decided, user: verdict.user }
     case 'rejected':
+      // The chain accepted; what the app wants is no rule of it.
+      if (event?.reason === 'groups') return { verdict: 'rejected', reason: REJECTIONS.groups }
       return { verdict: 'rejected', reason: whyRejected(event?.reason), ...decided }
     case 'account_state': {
       const proof = verdict.passwordVerified ? 'the password is right' : 'the password was not verified'
@@ -190,7 +190,7 @@ function conclude(
     case 'unavailable':
       return {
         verdict: 'unavailable',
-        reason: 'a backend that might know gave no answer; charged to nobody',
+        reason: 'a backend that might know gave no answer',
         ...decided,
       }
     case 'invalid':
@@ -198,13 +198,12 @@ function conclude(
   }
 }
 
-type Rejection = (ChainVerdict & { verdict: 'rejected' })['reason']
-
 /** Why a login is refused, in words. */
 const REJECTIONS: Readonly<Record<Rejection, string>> = {
   credentials: 'no backend accepted the name and the password',
   ambiguous: 'more than one principal matches the name: no password is sent',
   deny: 'nobody like this is let in',
+  groups: 'the password is right, and the user is in none of the groups that the app requires',
   required: 'a backend that must accept did not',
 }
 

@@ -23,15 +23,18 @@ export interface HealthReport {
 export interface HealthWatch {
   /** What the last round saw; not ready before the first. */
   latest(): HealthReport
+  /** By backend and server: when its certificate was last said to end soon, in milliseconds since the Unix epoch. */
+  readonly warnedAt: ReadonlyMap<string, number>
   /** A round now; those who ask during one share it. */
   check(): Promise<HealthReport>
+  /** Also of a round that is under way nothing more is said: what it sees may be our own closing. */
   stop(): void
 }
 
 /** What is known before the first round, when one watch takes over from another. */
 export interface EarlierHealth {
-  /** As the other one left it: what changed since is written down, and what did not is not said again. */
-  readonly before: HealthReport
+  /** The other one, as it left things: what changed since is written down, and what did not is not said again. */
+  readonly watch: Pick<HealthWatch, 'latest' | 'warnedAt'>
   /** A round over the new links; without it one is begun. */
   readonly now: HealthReport
 }
@@ -40,8 +43,6 @@ export interface HealthWatchOptions {
   readonly clock: Clock
   readonly log: Log
   readonly earlier?: EarlierHealth
-  /** A backend began or ceased to give verdicts between two rounds. */
-  readonly onChange?: () => void
 }
 
 /** One round: asks every backend whether it can give verdicts, for at most three seconds. */
@@ -53,23 +54,21 @@ export async function probeAll(links: readonly Link[]): Promise<HealthReport> {
 /** Probes every backend at once and then every five seconds, and writes down each change. */
 export function watchHealth(
   links: readonly Link[],
-  { clock, log, earlier, onChange }: HealthWatchOptions,
+  { clock, log, earlier }: HealthWatchOptions,
 ): HealthWatch {
-  let latest: HealthReport = earlier?.before ?? { ready: false, backends: [] }
+  let latest: HealthReport = earlier?.watch.latest() ?? { ready: false, backends: [] }
   let round: Promise<HealthReport> | undefined
-  /** By server: when its certificate was last said to end soon. */
-  const warnedAt = new Map<string, number>()
+  let stopped = false
+  const warnedAt = new Map(earlier?.watch.warnedAt)
 
   function take(report: HealthReport): HealthReport {
-    let changed = false
+    if (stopped) return latest
     for (const now of report.backends) {
       const before = latest.backends.find(({ id }) => id === now.id)
-      changed ||= before !== undefined && before.ok !== now.ok
       reportChange(before, now, log)
       for (const server of now.servers ?? []) warnOfCertificate(now.id, server)
     }
     latest = report
-    if (changed) onChange?.()
     return report
   }
 
@@ -97,7 +96,15 @@ export function watchHealth(
   const timer = setInterval(check, EVERY_MS).unref()
   if (earlier === undefined) void check()
   else take(earlier.now)
-  return { latest: () => latest, check, stop: () => clearInterval(timer) }
+  return {
+    latest: () => latest,
+    warnedAt,
+    check,
+    stop() {
+      stopped = true
+      clearInterval(timer)
+    },
+  }
 }
 
 async function probe({ backend }: Link): Promise<BackendReport> {

@@ -53,12 +53,15 @@ async function importPlugin(type: string): Promise<Record<string, unknown>> {
 /** @throws Error that says what is wrong with the module */
 function readPlugin({ plugin }: Record<string, unknown>): BackendPlugin {
   if (typeof plugin !== 'object' || plugin === null) throw new Error('it exports no object named "plugin"')
-  const { apiVersion, options, create, check } = plugin as Partial<Record<keyof BackendPlugin, unknown>>
+  const { apiVersion, options, create, ...rest } = plugin as Partial<Record<keyof BackendPlugin, unknown>>
   if (apiVersion !== 1) throw new Error(`its apiVersion is ${String(apiVersion)}, this daemon speaks 1`)
   if (typeof options !== 'object' || options === null || !('type' in options) || options.type !== 'object') {
     throw new Error('its "options" is not the schema of an object')
   }
   if (typeof create !== 'function') throw new Error('its "create" is not a function')
-  if (check !== undefined && typeof check !== 'function') throw new Error('its "check" is not a function')
+  for (const name of ['check', 'on', 'files', 'examine'] as const) {
+    const hook = rest[name]
+    if (hook !== undefined && typeof hook !== 'function') throw new Error(`its "${name}" is not a function`)
+  }
   return plugin as BackendPlugin
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
 import { isWildcard } from '../config/network.ts'
-import { isProof } from '../http/admin-proof.ts'
+import { isProof, type Place } from '../http/admin-proof.ts'
 import { adminTokenFile, readAdminToken } from '../http/admin-token.ts'
 import { CommandFailure } from './failure.ts'
 
@@ -12,7 +13,8 @@ export type DaemonAnswer =
   /** In words: why it is taken for not running. */
   | { readonly daemon: 'absent'; readonly reason: string }
 
-const OTHER_DAEMON = 'it may be the daemon of another configuration; --admin names the right listener'
+const OTHER_DAEMON =
+  'it may be the daemon of another configuration, or behind a forwarded port; --admin names the listener itself'
 
 /** Above every deadline that the daemon keeps, in milliseconds. */
 const ANSWER_MS = 60_000
@@ -36,17 +38,20 @@ export async function askDaemon(
       return { daemon: 'absent', reason: `there is no ${file}, which a running daemon makes` }
     throw new CommandFailure(`${file} cannot be read: run this as the user that runs the daemon`)
   }
+  // One address for both requests: a name may have several, and the next one may be somebody else's.
+  const place = await find(url)
+  const origin = `http://${place.address.includes(':') ? `[${place.address}]` : place.address}:${place.port}`
   const nonce = randomBytes(32).toString('base64url')
-  const greeting = await ask(new URL(`/proof?nonce=${nonce}`, url))
+  const greeting = await ask(new URL(`/admin/proof?nonce=${nonce}`, origin))
   if (greeting === undefined) return { daemon: 'absent', reason: `nothing answers on ${url}` }
   const said: unknown = await greeting.json().catch(() => undefined)
   const proof = typeof said === 'object' && said !== null && 'proof' in said ? said.proof : undefined
-  if (!isProof(proof, token, nonce, portOf(url))) {
+  if (!isProof(proof, token, nonce, place)) {
     throw new CommandFailure(
       `what answers on ${url} does not know ${file}, so nothing is told to it: ${OTHER_DAEMON}`,
     )
   }
-  const response = await ask(new URL(path, url), { token: token.reveal(), body })
+  const response = await ask(new URL(path, origin), { token: token.reveal(), body })
   if (response === undefined) return { daemon: 'absent', reason: `nothing answers on ${url}` }
   const answer: unknown = await response.json().catch(() => undefined)
   if (response.ok) return { daemon: 'answered', body: answer }
@@ -91,6 +96,13 @@ function adminUrl({ admin: { host, port } }: Pick<Config, 'admin'>): string {
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }
 
-function portOf(url: string): number {
-  return Number(new URL(url).port || 80)
+/** @throws CommandFailure for a name that has no address */
+async function find(url: string): Promise<Place> {
+  const { hostname, port } = new URL(url)
+  try {
+    const { address } = await lookup(hostname.replace(/^\[|\]$/g, ''))
+    return { address, port: Number(port || 80) }
+  } catch (error) {
+    throw new CommandFailure(`${url}: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }

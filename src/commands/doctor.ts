@@ -1,14 +1,16 @@
 import { Command } from 'commander'
+import { systemClock } from '../authentication/clock.ts'
+import { createRefusedAccounts } from '../authentication/refused-accounts.ts'
 import type { Config, LoadedConfig } from '../config/config.ts'
 import { configFile } from '../config/config-file.ts'
 import { ConfigProblems } from '../config/problem.ts'
 import type { Finding } from '../plugin.ts'
 import { examineDatabase } from '../users/examine-database.ts'
+import { openUsersToLook } from '../users/users-to-look.ts'
 import type { CommandContext } from './context.ts'
 import { examineBackend } from './doctor/backends.ts'
 import { examineClients, examineConfig, examineFiles } from './doctor/files.ts'
 import { examineListeners } from './doctor/listeners.ts'
-import { openUsersToLook } from './explain-offline.ts'
 import { CommandFailure, reportingFailure } from './failure.ts'
 import { createQuietLog } from './quiet-log.ts'
 import { createPaint, type Paint, visible } from './terminal.ts'
@@ -72,13 +74,15 @@ async function examineAll(
   await using opened = new AsyncDisposableStack()
   const log = createQuietLog(context.stderr)
   const users = openUsersToLook(config.database, log, opened)
+  const refusedAccounts = createRefusedAccounts(systemClock)
   for (const settings of chosen) {
     report.section(settings.id, settings.type)
     if (!settings.enabled) {
       report.say({ status: 'ok', check: 'enabled: false', detail: 'switched off, so not looked at' })
       continue
     }
-    for await (const finding of examineBackend(settings, { config, users, log, user })) report.say(finding)
+    for await (const finding of examineBackend(settings, { config, users, refusedAccounts, log, user }))
+      report.say(finding)
   }
 }
 

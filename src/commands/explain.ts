@@ -38,7 +38,7 @@ export function explainCommand(context: CommandContext): Command {
 
     const answer = await askDaemon(
       config,
-      '/explain',
+      '/admin/explain',
       {
         username,
         from: address,

@@ -1,5 +1,6 @@
 /** What the schema cannot say: rules across sections (config.md, Rules). */
 
+import { OPERATOR } from '../authentication/caller.ts'
 import type { Findings } from './findings.ts'
 import { isLoopback, isWildcard, parseCidr } from './network.ts'
 import { keySpanOf, spanOf } from './places.ts'
@@ -88,6 +89,10 @@ function checkClients(ground: Ground): void {
   const owners = new Map<string, number>()
   for (const [index, client] of values.clients.entries()) {
     const pointer = `/clients/${index}`
+    if (client?.id === OPERATOR) {
+      const hint = 'choose another id: operators are written down under this one'
+      report.error(spanOf(places, `${pointer}/id`), 'this id is the daemon’s own', hint)
+    }
     if (sound(`${pointer}/backends`)) checkClientBackends(client, pointer, ground)
     if (!IDENTITIES.every(key => sound(`${pointer}/${key}`))) continue
     checkIdentity(client, pointer, ground)

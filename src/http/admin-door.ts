@@ -19,7 +19,19 @@ export interface AdminDoorOptions {
 /** RFC 6750 section 2.1 */
 const BEARER = /^bearer +([A-Za-z0-9_-]{1,512})$/i
 
-/** Makes the hook: no web page → token → ready; before the body is read. */
+/**
+ * Makes the hook before every route of the admin listener: on loopback no web page may read even health, which names servers
+ * and files. Elsewhere a scraper may know the listener by any name.
+ */
+export function createPageGuard(host: string, sendProblem: SendAdminProblem): onRequestHookHandler {
+  return function pageGuard(request, reply, done) {
+    const refused = whyNoOperator(request, host)
+    if (refused === undefined || !isLoopback(unmapped(request.raw.socket.localAddress ?? ''))) done()
+    else sendProblem(request, reply, 'admin_forbidden', { context: { refused } })
+  }
+}
+
+/** Makes the hook before what needs an operator: no web page → token → ready; before the body is read. */
 export function createAdminDoor(
   { token, host, readiness }: AdminDoorOptions,
   sendProblem: SendAdminProblem,

@@ -16,6 +16,8 @@ export interface Connections {
    * milliseconds the rest is cut. Node by itself waits for ever for a connection on which nothing was sent.
    */
   drain(graceMs: number): void
+  /** Closes every connection as soon as it owes no reply: who may call is decided at the next one anew. */
+  renew(): void
 }
 
 export function createConnections(): Connections {
@@ -42,6 +44,16 @@ export function createConnections(): Connections {
     })
   }
 
+  function renew(): void {
+    for (const [socket, replies] of open) {
+      const last = replies.findLast(isUnfinished)
+      if (last === undefined) socket.destroy()
+      // Not on an earlier one: it would cut off the replies behind it.
+      else if (!last.headersSent) last.setHeader('connection', 'close')
+    }
+    for (const socket of handshaking.values()) socket.destroy()
+  }
+
   return {
     watch(server) {
       if (server instanceof TlsServer) {
@@ -65,15 +77,11 @@ export function createConnections(): Connections {
       return second === undefined && !first.req.complete && !first.headersSent
     },
 
+    renew,
+
     drain(graceMs) {
       draining = true
-      for (const [socket, replies] of open) {
-        const last = replies.findLast(isUnfinished)
-        if (last === undefined) socket.destroy()
-        // Not on an earlier one: it would cut off the replies behind it.
-        else if (!last.headersSent) last.setHeader('connection', 'close')
-      }
-      for (const socket of handshaking.values()) socket.destroy()
+      renew()
       setTimeout(() => {
         for (const socket of open.keys()) socket.destroy()
       }, graceMs).unref()

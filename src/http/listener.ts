@@ -57,7 +57,7 @@ export function checkTls(tls: TlsOptions): void {
   createSecureContext(contextOf(tls))
 }
 
-/** New connections get this certificate; those that are open keep theirs. Nothing on a server without TLS. */
-export function renewTls(server: Server, tls: TlsOptions): void {
+/** New connections get this certificate. Nothing on a server without TLS. */
+export function setTls(server: Server, tls: TlsOptions): void {
   if (server instanceof TlsServer) server.setSecureContext(contextOf(tls))
 }

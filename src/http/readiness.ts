@@ -18,4 +18,6 @@ export interface ConfigStatus {
   readonly reason?: string
   /** Of the one that is served, in milliseconds since the Unix epoch. */
   readonly loadedAt: number
+  /** Keys that are not as in the file, because only a restart can apply them. */
+  readonly needsRestart: readonly string[]
 }

@@ -4,13 +4,13 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Clock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
 import type { Secret } from '../authentication/secret.ts'
-import { createAdminDoor } from './admin-door.ts'
-import { createConnections } from './connections.ts'
+import { createAdminDoor, createPageGuard } from './admin-door.ts'
+import { type Connections, createConnections } from './connections.ts'
 import { createErrorHandler } from './error-handler.ts'
 import { checkHeaders, createClientErrorHandler } from './framing.ts'
 import { acceptJsonBodies } from './json-body.ts'
 import { defaultLimits, type Limits } from './limits.ts'
-import { createListener, type TlsOptions } from './listener.ts'
+import { createListener, setTls, type TlsOptions } from './listener.ts'
 import { createPatience } from './patience.ts'
 import { createSendProblem, FIXED_HEADERS, type SendAdminProblem, type SendProblem } from './problem.ts'
 import type { BackendStatus, ConfigStatus, Readiness } from './readiness.ts'
@@ -44,14 +44,14 @@ export interface AdminServerOptions extends CommonOptions {
   readonly health: () => Promise<readonly BackendStatus[]>
   readonly config: () => ConfigStatus
   readonly metrics: ReadMetrics
+  /** The host that the listener is configured with. */
+  readonly host: string
   /** What operators may do with the admin token; without it health is all there is. */
   readonly operators?: OperatorOptions
 }
 
 export interface OperatorOptions {
   readonly token: Secret
-  /** The host that the listener is configured with. */
-  readonly host: string
   /** Asked at each request, so that a reload can swap it. */
   readonly explainer: () => Explainer
   readonly reload: Reload
@@ -65,7 +65,14 @@ export interface OperatorOptions {
  * @throws Error for TLS material that cannot be
  */
 export function createPublicServer(options: PublicServerOptions): FastifyInstance {
-  const { app, sendProblem, readiness, limits } = createServer(options, options.tls)
+  const { app, connections, sendProblem, readiness, limits } = createServer(options, options.tls)
+  let trusted = options.tls?.clientCa
+  app.decorate(RENEW_TLS, ((tls: TlsOptions) => {
+    setTls(app.server, tls)
+    // A connection was judged by the CAs of its time.
+    if (!isSame(trusted, tls.clientCa)) connections.renew()
+    trusted = tls.clientCa
+  }) satisfies RenewTls)
   const door = createDoor({ service: options.service, readiness }, sendProblem)
   const patience = createPatience(limits.answerMs, options.clock)
   app.addHook('onClose', async () => patience.stop())
@@ -84,9 +91,27 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
   return app
 }
 
+type RenewTls = (tls: TlsOptions) => void
+
+/** The key under which Fastify keeps what `renewTls` does. */
+const RENEW_TLS = 'renewTls'
+
+/**
+ * New connections to a public server get this certificate. Those that are open keep theirs, unless other client certificates
+ * count from now on: then each ends after the reply it owes. Nothing on a server without TLS.
+ */
+export function renewTls(app: FastifyInstance, tls: TlsOptions): void {
+  app.getDecorator<RenewTls>(RENEW_TLS)(tls)
+}
+
+function isSame(one: string | Buffer | undefined, other: string | Buffer | undefined): boolean {
+  return one?.toString() === other?.toString()
+}
+
 /** The listener for operators. It must not be reachable for others: for health it asks nobody who they are. */
 export function createAdminServer(options: AdminServerOptions): FastifyInstance {
   const { app, sendProblem, readiness, limits } = createServer(options, undefined)
+  app.addHook('onRequest', createPageGuard(options.host, sendProblem))
   app.register(async open => {
     livezRoute(open)
     readyzDetailsRoute(open, { readiness, health: options.health, config: options.config })
@@ -98,7 +123,10 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   const patience = createPatience(limits.answerMs, operators.clock)
   app.addHook('onClose', async () => patience.stop())
   app.register(async guarded => {
-    guarded.addHook('onRequest', createAdminDoor({ ...operators, readiness }, sendProblem))
+    guarded.addHook(
+      'onRequest',
+      createAdminDoor({ ...operators, host: options.host, readiness }, sendProblem),
+    )
     explainRoute(guarded, { explainer: operators.explainer, patience })
     reloadRoute(guarded, { reload: operators.reload, sendProblem })
   })
@@ -107,6 +135,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
 
 interface CommonServer {
   readonly app: FastifyInstance
+  readonly connections: Connections
   readonly sendProblem: SendAdminProblem
   /** As the daemon says, but stopping as soon as this listener is closing. */
   readonly readiness: () => Readiness
@@ -158,6 +187,7 @@ function createServer(
   })
   return {
     app,
+    connections,
     sendProblem,
     limits,
     readiness: () => (closing ? { phase: 'stopping', ready: false } : readiness()),

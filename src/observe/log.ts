@@ -33,14 +33,17 @@ export function createLog(
   }
   const stream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
   let readerGone = false
+  let closed = false
   // A log that cannot be written is no reason to let nobody in: pino drops what comes after a broken pipe.
   stream.on('error', error => {
     readerGone ||= 'code' in error && error.code === 'EPIPE'
   })
   return {
-    // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines.
-    log: createPino(level, { write: line => stream.write(line) }),
+    // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines. What comes after the
+    // end is dropped: the stream would throw, and a late line is no reason to crash.
+    log: createPino(level, { write: line => void (closed || stream.write(line)) }),
     async close() {
+      closed = true
       if (readerGone) return
       stream.end()
       await once(stream, 'close')

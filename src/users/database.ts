@@ -24,7 +24,7 @@ export interface DatabaseOptions {
 /** The database cannot be used at all. The message says what is wrong and what to do; nothing was altered. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError'
-  readonly reason: 'unopenable' | 'not_a_database' | 'foreign' | 'newer' | 'damaged' | 'busy'
+  readonly reason: 'unopenable' | 'not_a_database' | 'foreign' | 'newer' | 'older' | 'damaged' | 'busy'
 
   constructor(reason: DatabaseError['reason'], message: string, options?: ErrorOptions) {
     super(message, options)
@@ -66,6 +66,33 @@ export function openDatabase(path: string, options: DatabaseOptions): UserDataba
     database.pragma('synchronous = FULL')
     migrate(database)
     database.pragma(`busy_timeout = ${options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS}`)
+    return database
+  } catch (error) {
+    database?.close()
+    throw explain(error, path)
+  }
+}
+
+/**
+ * Opens the file for reading only, and alters nothing, its schema included.
+ *
+ * @returns `empty` for a file that the first start has still to fill
+ * @throws DatabaseError
+ */
+export function openDatabaseToLook(path: string): UserDatabase | 'empty' {
+  let database: UserDatabase | undefined
+  try {
+    database = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: OPEN_TIMEOUT_MS })
+    const state = readSchemaState(database)
+    if (state.schema === 'empty') {
+      database.close()
+      return 'empty'
+    }
+    refuseOthers(database, path)
+    if (state.schema === 'ours' && state.version < migrations.length) {
+      const steps = `schema ${state.version}, and the next start of the daemon brings it to ${migrations.length}`
+      throw new DatabaseError('older', `${path} was written by an older Gatehouse (${steps})`)
+    }
     return database
   } catch (error) {
     database?.close()

@@ -181,7 +181,7 @@ t.test('an app sees only users of its groups, and only its attributes', async t 
   const { ask, events } = desk([link(backend('a', person(['alice'], 'right')))])
   const refused = await ask('alice', 'right', { caller: { id: 'hr', requiredGroups: ['hr'] } })
   t.strictSame(refused, { verdict: 'rejected' }, 'no more is told than for a wrong password')
-  t.match(events.at(-1), { verdict: 'rejected', reason: 'deny', subject: 'a:1' })
+  t.match(events.at(-1), { verdict: 'rejected', reason: 'groups', subject: 'a:1' })
   const shown = await ask('alice', 'right', {
     caller: { id: 'wiki', requiredGroups: ['hr', 'staff'], attributes: new Set(['b']) },
   })

@@ -22,7 +22,7 @@ function place(of: Link, rest: Partial<Place> = {}): Place {
   return { id: of.backend.id, type: 'scripted', link: of, ruleOrigins: {}, ...rest }
 }
 
-function desk(places: readonly Place[], { daemon = true } = {}) {
+function desk(places: readonly Place[], { daemon = true, deadlineMs = 5_000 } = {}) {
   const events: AttemptEvent[] = []
   const log = createLogRecorder()
   const normalise = createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example'] }])
@@ -50,7 +50,7 @@ function desk(places: readonly Place[], { daemon = true } = {}) {
     log,
     onAttempt: event => void events.push(event),
   })
-  const parts = { places, normalise, clock: systemClock, log }
+  const parts = { places, normalise, deadlineMs, clock: systemClock, log }
   const explain = createExplain(daemon ? { ...parts, lockout, authenticate } : parts)
   const ask = (username: string, rest: Partial<ExplainRequest> = {}) =>
     explain({ requestId: 'r', username, address: '192.0.2.7', caller: OPERATOR, ...rest })
@@ -183,6 +183,73 @@ t.test('what a look concludes, case by case', async t => {
   }
 })
 
+t.test('a look concludes what a login would, where the chain goes on', async t => {
+  const sees = (id: string, look: Look | Error, rest: Parameters<typeof link>[1] = {}) =>
+    place(link(backend(id, asked, looks(look)), rest))
+  const out = new UnavailableError('connection refused', 'connect')
+  const cases: readonly (readonly [string, readonly Place[], object])[] = [
+    [
+      'out, then a rule that stops',
+      [sees('a', out), sees('b', { found: 'none' }, { on: { unknown_user: 'stop' } })],
+      { verdict: 'unavailable', backend: 'a' },
+    ],
+    [
+      'required, and nobody behind it knows the name',
+      [sees('a', found, { on: { accept: 'continue' } }), sees('b', { found: 'none' })],
+      { verdict: 'rejected', reason: /^a must accept, which is not enough, and no other backend knows/ },
+    ],
+    [
+      'required, and it does not know the name',
+      [sees('a', { found: 'none' }, { on: { accept: 'continue' } }), sees('b', found)],
+      { verdict: 'rejected', reason: /must accept and does not know/, backend: 'a' },
+    ],
+    [
+      'a deny list that cannot look',
+      [place(link(backend('d', asked), { deny: true })), sees('b', found)],
+      { verdict: 'depends_on_password', backend: 'b', reason: /accepted, unless d says otherwise/ },
+    ],
+    [
+      'on a deny list whose several entries match',
+      [sees('d', { found: 'several', count: 2 }, { deny: true }), sees('b', found)],
+      { verdict: 'rejected', reason: 'on the deny list', backend: 'd' },
+    ],
+  ]
+  for (const [what, places, expected] of cases) {
+    const { ask } = desk(places)
+    t.match((await ask('alice')).conclusion, expected, what)
+  }
+})
+
+t.test('who is locked out at one backend is looked for at the next, as a login does', async t => {
+  const guessed: Answering = verifies('1', { outcome: 'wrong_password', subject: '1' })
+  const places = (known: Look) => [
+    place(link(backend('corp', guessed, looks(found)))),
+    place(link(backend('local', verifies('2', { outcome: 'unknown_user' }), looks(known)))),
+  ]
+  for (const [known, expected] of [
+    [
+      { found: 'one', user: user('2') },
+      { verdict: 'depends_on_password', backend: 'local' },
+    ],
+    [{ found: 'none' }, { verdict: 'locked_out', reason: /^corp:1 is locked out here for another \d+ s/ }],
+  ] as const) {
+    const { ask, attempt } = desk(places(known))
+    // Each name is another one, and the subject always the same.
+    for (let i = 0; i < 3; i++) await attempt(`alias-${i}`, `guess ${i}`)
+    const seen = await ask('alice')
+    t.match(seen.steps[0], { outcome: 'subject_locked', detail: /^for another \d+ s$/, next: 'continue' })
+    t.match(seen.conclusion, expected)
+  }
+})
+
+t.test('a look takes no longer than a login may', async t => {
+  const hangs = (id: string) => place(link(backend(id, asked, { look: () => new Promise(() => {}) })))
+  const { ask } = desk([hangs('a'), hangs('b'), hangs('c')], { deadlineMs: 30 })
+  const seen = await ask('alice')
+  t.match(outcomes(seen).at(-1), /^c unavailable the time for the whole attempt was used up$/)
+  t.ok(seen.durationMs < 500, `${seen.durationMs} ms`)
+})
+
 t.test('a look at a backend that hangs ends at its deadline', async t => {
   const hangs = backend('corp', asked, { look: () => new Promise(() => {}) })
   const { ask } = desk([place(link(hangs, { timeoutMs: 20 }))])
@@ -193,6 +260,16 @@ t.test('an app that wants other groups refuses whoever is found', async t => {
   const { ask } = desk([place(link(backend('corp', asked, looks(found))))])
   const seen = await ask('alice', { caller: { id: 'admin', requiredGroups: ['hr'] } })
   t.match(seen.conclusion, { verdict: 'rejected', reason: 'in none of the groups that the app requires' })
+})
+
+t.test('a right password with the wrong groups is said to be that', async t => {
+  const { attempt } = desk([place(link(backend('corp', corp)))])
+  const seen = await attempt('alice', 'right', { caller: { id: 'admin', requiredGroups: ['hr'] } })
+  t.match(seen.conclusion, {
+    verdict: 'rejected',
+    reason: /^the password is right, and .* groups that the app/,
+  })
+  t.notOk(seen.conclusion.rule, 'no rule of the chain')
 })
 
 t.test('outside of the daemon the lockout is not known, and nothing can be tried', async t => {

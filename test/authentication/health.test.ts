@@ -7,7 +7,7 @@ import { createLogRecorder } from '../support/log-recorder.ts'
 
 const DAY_MS = 86_400_000
 
-function linkTo(id: string, health: () => BackendHealth): Link {
+function linkTo(id: string, health: () => BackendHealth | Promise<BackendHealth>): Link {
   return {
     backend: {
       id,
@@ -94,10 +94,9 @@ t.test('a watch that takes over from another says what changed, and nothing twic
     linkTo('out', () => ({ ok: false, reason: 'refused' })),
     linkTo('mended', () => (up ? { ok: true } : { ok: false, reason: 'again' })),
   ]
-  let changes = 0
-  const onChange = () => void changes++
   const now = await probeAll(links)
-  const health = watchHealth(links, { clock, log, earlier: { before, now }, onChange })
+  const watch = { latest: () => before, warnedAt: new Map() }
+  const health = watchHealth(links, { clock, log, earlier: { watch, now } })
   t.teardown(health.stop)
   t.strictSame(health.latest(), now, 'it knows at once')
   t.strictSame(
@@ -106,9 +105,34 @@ t.test('a watch that takes over from another says what changed, and nothing twic
   )
   await health.check()
   t.equal(log.lines.length, 1)
-  const heard = changes
   up = false
   await health.check()
-  t.equal(changes, heard + 1, 'whoever wants to know of a change hears of it')
   t.match(log.lines.at(-1), { level: 'warn', fields: { backend: 'mended', reason: 'again' } })
+})
+
+t.test('after its end a watch says nothing, not even of the round that is under way', async t => {
+  const log = createLogRecorder()
+  const answer = Promise.withResolvers<BackendHealth>()
+  const health = watchHealth([linkTo('corp', () => answer.promise)], { clock: createFakeClock(), log })
+  const round = health.check()
+  health.stop()
+  answer.resolve({ ok: false, reason: 'the backend is closed' })
+  await round
+  t.strictSame(log.lines, [])
+})
+
+t.test('a certificate that ends soon is said once a day, however often watches change', async t => {
+  const log = createLogRecorder()
+  const clock = createFakeClock()
+  const servers = [{ server: 'ldaps://dc1', ok: true, certificateExpiresAt: clock.wall() + 86_400_000 }]
+  const links = [linkTo('corp', () => ({ ok: true, servers }))]
+  const now = await probeAll(links)
+  let watch = watchHealth(links, { clock, log })
+  await watch.check()
+  for (let reloads = 0; reloads < 3; reloads++) {
+    watch.stop()
+    watch = watchHealth(links, { clock, log, earlier: { watch, now } })
+  }
+  t.teardown(watch.stop)
+  t.equal(log.lines.length, 1)
 })

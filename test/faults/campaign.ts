@@ -17,7 +17,7 @@ import type { Clock } from '../../src/authentication/clock.ts'
 import type { Log } from '../../src/authentication/log.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { ldapPlugin } from '../../src/backends/ldap/index.ts'
-import { ldapOptions, nobody, tlsOptions } from '../backends/ldap/ldap-login.ts'
+import { ldapOptions, ldapServices, tlsOptions } from '../backends/ldap/ldap-login.ts'
 import { createCertificateAuthority } from '../support/certificate-authority.ts'
 import { type FaultyDirectory, passwordOf, SERVICE, startFaultyDirectory } from './faulty-directory.ts'
 import { type Chance, createChance } from './random.ts'
@@ -91,7 +91,7 @@ export async function runCampaign(target: number, seed: number): Promise<Campaig
       operation_timeout: OPERATION_MS,
       pool: { ...ldapOptions({ urls: [] }).pool, search: 16, bind: 64 },
     })
-    const services = { id: 'corp', log, clock: hastyClock, timeoutMs: 2_000, localUsers: nobody }
+    const services = ldapServices(log, hastyClock, 2_000)
     const backend = await ldapPlugin.create(options, services)
     opened.push({ directory, backend, places: tls ? PLACES.tls : PLACES.clear })
   }

@@ -3,7 +3,7 @@ import { loggablePath } from '../../src/http/problem.ts'
 import type { Readiness } from '../../src/http/readiness.ts'
 import { createAdminServer } from '../../src/http/server.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
-import { alice, appWithKey, canary, createFakeCoreServer } from './fake-core.ts'
+import { alice, appWithKey, canary, createFakeCoreServer, openRaw } from './fake-core.ts'
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -190,10 +190,34 @@ t.test('a core that never answers is given up on, and what was asked goes on', a
   t.ok(finished)
 })
 
+t.test('no web page reads what the admin listener on loopback tells', async t => {
+  const app = createAdminServer({
+    host: '127.0.0.1',
+    log: createLogRecorder(),
+    readiness: () => ({ phase: 'serving', ready: true }),
+    health: async () => [],
+    config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
+    metrics: async () => ({ contentType: 'text/plain', text: 'up 1' }),
+  })
+  t.teardown(() => app.close())
+  const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
+  for (const [path, header, status] of [
+    ['/readyz', 'Host: evil.example', 403],
+    ['/metrics', 'Host: evil.example', 403],
+    ['/readyz', 'Host: localhost\r\nOrigin: https://evil.example', 403],
+    ['/readyz', 'Host: localhost:8471', 200],
+    ['/metrics', 'Host: 127.0.0.1', 200],
+  ] as const) {
+    const request = `GET ${path} HTTP/1.1\r\n${header}\r\nConnection: close\r\n\r\n`
+    t.match(await openRaw(t, port, request).closed, new RegExp(`^HTTP/1.1 ${status} `), `${path} ${header}`)
+  }
+})
+
 t.test('the admin listener tells reasons, and nothing of the public one', async t => {
   let now: Readiness = { phase: 'serving', ready: true }
   const log = createLogRecorder()
   const app = createAdminServer({
+    host: '127.0.0.1',
     log,
     readiness: () => now,
     health: async () => [
@@ -213,12 +237,22 @@ t.test('the admin listener tells reasons, and nothing of the public one', async 
       },
       { id: 'local', ok: true },
     ],
-    config: () => ({ ok: false, reason: 'gatehouse.yaml:3:1: error: no', loadedAt: 1_795_477_667_000 }),
+    config: () => ({
+      ok: false,
+      reason: 'gatehouse.yaml:3:1: error: no',
+      loadedAt: 1_795_477_667_000,
+      needsRestart: ['listen'],
+    }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'up 1\n' }),
   })
   t.teardown(() => app.close())
   const details = {
-    config: { ok: false, reason: 'gatehouse.yaml:3:1: error: no', loaded_at: '2026-11-23T23:47:47.000Z' },
+    config: {
+      ok: false,
+      reason: 'gatehouse.yaml:3:1: error: no',
+      loaded_at: '2026-11-23T23:47:47.000Z',
+      needs_restart: ['listen'],
+    },
     backends: [
       {
         id: 'corp',

@@ -1,39 +1,27 @@
-import { systemClock } from '../../authentication/clock.ts'
-import type { LocalUsers } from '../../authentication/local-users.ts'
-import type { Log } from '../../authentication/log.ts'
 import type { BackendConfig, Config } from '../../config/config.ts'
-import { openLink } from '../../links.ts'
-import type { BackendServices, Finding } from '../../plugin.ts'
+import { closeBackend, type LinkParts, openLink, servicesFor } from '../../links.ts'
+import type { Finding } from '../../plugin.ts'
 
 /** One backend with every server, in milliseconds: a plugin that hangs must not hang us. */
 const LONGEST_MS = 120_000
 const PROBE_MS = 10_000
 
-export interface BackendParts {
+export interface BackendParts extends LinkParts {
   readonly config: Config
-  readonly users: LocalUsers
-  readonly log: Log
   readonly user: string | undefined
 }
 
 /** A backend by its own words, or else by whether it can give verdicts. Never throws, never hangs. */
 export async function* examineBackend(settings: BackendConfig, parts: BackendParts): AsyncGenerator<Finding> {
-  const { id, plugin, options, timeoutMs } = settings
-  const { users, log, user, config } = parts
+  const { plugin, options } = settings
+  const { user, config } = parts
   if (plugin.examine === undefined) {
     yield* probe(settings, parts)
     return
   }
-  const services: BackendServices = {
-    id,
-    log: log.child({ backend: id }),
-    clock: systemClock,
-    timeoutMs,
-    localUsers: users,
-  }
   const signal = AbortSignal.timeout(LONGEST_MS)
   try {
-    const findings = plugin.examine(options, services, {
+    const findings = plugin.examine(options, servicesFor(settings, parts), {
       ...(user !== undefined && { user }),
       lockout: config.lockout,
       signal,
@@ -59,10 +47,10 @@ async function* untilAborted(findings: AsyncIterable<Finding>, signal: AbortSign
   }
 }
 
-async function* probe(settings: BackendConfig, { users, log }: BackendParts): AsyncGenerator<Finding> {
+async function* probe(settings: BackendConfig, parts: BackendParts): AsyncGenerator<Finding> {
   const check = 'can give verdicts'
   try {
-    const { backend } = await openLink(settings, users, log)
+    const { backend } = await openLink(settings, parts)
     try {
       const signal = AbortSignal.timeout(PROBE_MS)
       const late = new Promise<'late'>(resolve => signal.addEventListener('abort', () => resolve('late')))
@@ -71,7 +59,7 @@ async function* probe(settings: BackendConfig, { users, log }: BackendParts): As
       else if (health.ok) yield { status: 'ok', check, detail: 'yes' }
       else yield { status: 'fail', check, detail: health.reason }
     } finally {
-      await backend.close()
+      await closeBackend(backend, parts.log)
     }
   } catch (error) {
     yield bug(error)

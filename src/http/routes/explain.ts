@@ -28,13 +28,13 @@ const Body = Type.Object(
   { additionalProperties: false },
 )
 
-/** POST /explain of the admin listener: one login, step by step. */
+/** POST /admin/explain of the admin listener: one login, step by step. */
 export function explainRoute(
   app: FastifyInstance,
   { explainer, patience }: { readonly explainer: () => Explainer; readonly patience: Patience },
 ): void {
   app.post<{ Body: Static<typeof Body> }>(
-    '/explain',
+    '/admin/explain',
     {
       schema: { body: Body, querystring: Type.Object({}, { additionalProperties: false }) },
       onRequest: (request, _reply, done) => {

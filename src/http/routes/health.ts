@@ -29,6 +29,9 @@ const Details = Type.Object({
     ok: Type.Boolean({ description: 'Did the last load pass? If not, the one before it is served' }),
     reason: Type.Optional(Type.String()),
     loaded_at: Type.String({ description: 'RFC 3339, of the configuration that is served' }),
+    needs_restart: Type.Array(Type.String(), {
+      description: 'Keys that are not as in the file, because only a restart can apply them',
+    }),
   }),
   backends: Type.Array(
     Type.Object({
@@ -65,11 +68,11 @@ export function readyzDetailsRoute(
   app.get('/readyz', { schema: { response: { 200: Details, 503: Details } } }, async (_request, reply) => {
     const backends = (await health()).map(presentBackend)
     const now = readiness()
-    const { loadedAt, ...load } = config()
+    const { loadedAt, needsRestart, ...load } = config()
     return reply.code(isReady(now) ? 200 : 503).send({
       ready: isReady(now),
       phase: now.phase,
-      config: { ...load, loaded_at: rfc3339(loadedAt) },
+      config: { ...load, loaded_at: rfc3339(loadedAt), needs_restart: needsRestart },
       backends,
     })
   })

@@ -8,11 +8,15 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
-/** GET /proof of the admin listener: that this is the daemon whose token the asker has. */
+/** GET /admin/proof of the admin listener: that this is the daemon whose token the asker has. */
 export function proofRoute(app: FastifyInstance, token: Secret): void {
   app.get<{ Querystring: Static<typeof Query> }>(
-    '/proof',
+    '/admin/proof',
     { schema: { querystring: Query, response: { 200: Type.Object({ proof: Type.String() }) } } },
-    async ({ query, raw }) => ({ proof: proveToken(token, query.nonce, raw.socket.localPort ?? 0) }),
+    async ({ query, raw }) => {
+      // From the socket: a header is whatever the asker says.
+      const { localAddress: address = '', localPort: port = 0 } = raw.socket
+      return { proof: proveToken(token, query.nonce, { address, port }) }
+    },
   )
 }

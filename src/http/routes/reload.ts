@@ -14,12 +14,12 @@ const Reloaded = Type.Object({
   }),
 })
 
-/** POST /reload of the admin listener: answers when the new configuration serves, or is refused. */
+/** POST /admin/reload of the admin listener: answers when the new configuration serves, or is refused. */
 export function reloadRoute(
   app: FastifyInstance,
   { reload, sendProblem }: { readonly reload: Reload; readonly sendProblem: SendAdminProblem },
 ): void {
-  app.post('/reload', { schema: { response: { 200: Reloaded } } }, async (request, reply) => {
+  app.post('/admin/reload', { schema: { response: { 200: Reloaded } } }, async (request, reply) => {
     const result = await reload()
     if (result.outcome === 'reloaded') return reply.send({ needs_restart: result.needsRestart })
     return sendProblem(request, reply, 'config_refused', { errors: [{ detail: result.reason }] })

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { systemClock } from '../../../src/authentication/clock.ts'
 import { check } from '../../../src/backends/ldap/check.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import { type LdapOptions, options as schema } from '../../../src/backends/ldap/options.ts'
@@ -11,7 +10,7 @@ import { parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { resolvePlugin } from '../../../src/backends/registry.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { groupOptions, ldapOptions, nobody, tlsOptions } from './ldap-login.ts'
+import { groupOptions, ldapOptions, ldapServices, tlsOptions } from './ldap-login.ts'
 
 const sound = { urls: ['ldaps://dc1.corp.example'] }
 const findings = (...backends: Partial<LdapOptions>[]) =>
@@ -130,13 +129,7 @@ t.test('servers are read from URLs, addresses included', async t => {
 })
 
 t.test('a backend that cannot work stops the start', async t => {
-  const services = {
-    id: 'corp',
-    log: createLogRecorder(),
-    clock: systemClock,
-    timeoutMs: 1_000,
-    localUsers: nobody,
-  }
+  const services = ldapServices(createLogRecorder())
   const create = (changes: Partial<LdapOptions>) =>
     ldapPlugin.create(ldapOptions({ ...sound, ...changes }), services)
   const noCertificate = fileURLToPath(import.meta.url)

@@ -1,6 +1,5 @@
 /** What `doctor` makes of directories that no test can start: root DSEs as they are documented, from a scripted server. */
 import t, { type Test } from 'tap'
-import { systemClock } from '../../../src/authentication/clock.ts'
 import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
 import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
@@ -9,7 +8,7 @@ import type { Finding } from '../../../src/plugin.ts'
 import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { ldapOptions, nobody } from './ldap-login.ts'
+import { ldapOptions, ldapServices } from './ldap-login.ts'
 
 const SOON = { maxAttempts: 5, windowMs: 900_000 }
 
@@ -21,13 +20,7 @@ async function examine(
 ): Promise<readonly Finding[]> {
   const server = await startLdapServer(t, { onRequest })
   const options = ldapOptions({ urls: [server.url], insecure: true, operation_timeout: 300, ...changes })
-  const services = {
-    id: 'corp',
-    log: createLogRecorder(),
-    clock: systemClock,
-    timeoutMs: 5_000,
-    localUsers: nobody,
-  }
+  const services = ldapServices(createLogRecorder())
   const findings: Finding[] = []
   for await (const finding of ldapPlugin.examine?.(options, services, { lockout: SOON, signal }) ?? [])
     findings.push(finding)

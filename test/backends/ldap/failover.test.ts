@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PresenceFilter } from 'ldapts'
 import t from 'tap'
-import { systemClock } from '../../../src/authentication/clock.ts'
 import type { Outcome } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
 import { createDirectory } from '../../../src/backends/ldap/servers/directory.ts'
@@ -19,7 +18,7 @@ import { type ReceivedRequest, startLdapServer } from '../../support/ldap-server
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
-import { type Desk, ldapOptions, openDesk, type slapdOptions } from './ldap-login.ts'
+import { type Desk, ldapOptions, ldapServices, openDesk, type slapdOptions } from './ldap-login.ts'
 
 type Scope = Parameters<typeof startTcpProxy>[0]
 
@@ -406,7 +405,7 @@ async function discovered(t: Scope, dns: string, changes: Partial<DirectoryOptio
       },
       ...changes,
     },
-    { clock: systemClock, log },
+    ldapServices(log),
   )
   t.teardown(() => directory.close())
   const search = () =>

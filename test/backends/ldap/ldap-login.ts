@@ -1,11 +1,14 @@
 import type { Attempt, Backend } from '../../../src/authentication/backend.ts'
 import { type Clock, systemClock } from '../../../src/authentication/clock.ts'
 import type { LocalUsers } from '../../../src/authentication/local-users.ts'
+import type { Log } from '../../../src/authentication/log.ts'
 import type { Outcome } from '../../../src/authentication/outcome.ts'
+import { createRefusedAccounts } from '../../../src/authentication/refused-accounts.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
 import type { Username } from '../../../src/authentication/username.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
+import type { BackendServices } from '../../../src/plugin.ts'
 import { createLogRecorder, type LogRecorder } from '../../support/log-recorder.ts'
 import type { Slapd, TestScope } from '../../support/slapd.ts'
 
@@ -74,6 +77,12 @@ export function slapdOptions(slapd: Slapd, changes: Partial<LdapOptions> = {}): 
   return ldapOptions({ urls: [slapd.ldapsUrl], tls: tlsOptions({ ca_file: slapd.caFile }), ...changes })
 }
 
+/** What the daemon hands to the backend `corp`. */
+export function ldapServices(log: Log, clock: Clock = systemClock, timeoutMs = 5_000): BackendServices {
+  const refusedAccounts = createRefusedAccounts(clock)
+  return { id: 'corp', log, clock, timeoutMs, localUsers: nobody, refusedAccounts }
+}
+
 export interface Desk {
   readonly backend: Backend
   readonly log: LogRecorder
@@ -88,8 +97,7 @@ export async function openDesk(
   clock: Clock = systemClock,
 ): Promise<Desk> {
   const log = createLogRecorder()
-  const services = { id: 'corp', log, clock, timeoutMs: 5_000, localUsers: nobody }
-  const backend = await ldapPlugin.create(options, services)
+  const backend = await ldapPlugin.create(options, ldapServices(log, clock))
   t.teardown(() => backend.close())
   return {
     backend,

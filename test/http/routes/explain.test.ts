@@ -27,11 +27,11 @@ function openDoor(t: Test, { phase = 'serving' }: { phase?: 'serving' | 'stoppin
     log,
     readiness: () => ({ phase, ready: true }),
     health: async () => [],
-    config: () => ({ ok: true, loadedAt: 0 }),
+    config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
+    host: 'gatehouse.corp.example',
     operators: {
       token: new Secret(token),
-      host: 'gatehouse.corp.example',
       explainer: () => explainer,
       reload: async () => ({ outcome: 'reloaded', needsRestart: [] }),
       clock: createFakeClock(),
@@ -44,7 +44,7 @@ function openDoor(t: Test, { phase = 'serving' }: { phase?: 'serving' | 'stoppin
   ): Promise<LightMyRequestResponse> => {
     const reply = await app.inject({
       method: 'POST',
-      url: '/explain',
+      url: '/admin/explain',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
       payload: typeof body === 'string' ? body : JSON.stringify(body),
     })
@@ -199,7 +199,7 @@ t.test('over a socket the Host of the listener itself will do', async t => {
   const body = JSON.stringify({ username: 'alice' })
   socket.end(
     [
-      'POST /explain HTTP/1.1',
+      'POST /admin/explain HTTP/1.1',
       `Host: 127.0.0.1:${port}`,
       `Authorization: Bearer ${token}`,
       'Content-Type: application/json',
@@ -218,13 +218,19 @@ t.test('the daemon proves that it knows the token, to whoever asks, and for its 
   const base = await app.listen({ host: '127.0.0.1', port: 0 })
   const port = Number(new URL(base).port)
   const nonce = 'n'.repeat(43)
-  const { proof } = (await (await fetch(`${base}/proof?nonce=${nonce}`)).json()) as { proof: string }
-  t.ok(isProof(proof, new Secret(token), nonce, port))
-  t.notOk(isProof(proof, new Secret(token), nonce, port + 1))
-  t.notOk(isProof(proof, new Secret(token), 'm'.repeat(43), port))
-  t.notOk(isProof(proof, new Secret('x'.repeat(43)), nonce, port))
-  t.notOk(isProof(undefined, new Secret(token), nonce, port))
-  t.equal((await fetch(`${base}/proof?nonce=short`)).status, 400)
+  const { proof } = (await (await fetch(`${base}/admin/proof?nonce=${nonce}`)).json()) as { proof: string }
+  const place = { address: '127.0.0.1', port }
+  t.ok(isProof(proof, new Secret(token), nonce, place))
+  t.ok(isProof(proof, new Secret(token), nonce, { address: '::ffff:127.0.0.1', port }))
+  t.notOk(isProof(proof, new Secret(token), nonce, { ...place, port: port + 1 }))
+  t.notOk(
+    isProof(proof, new Secret(token), nonce, { ...place, address: '127.0.0.2' }),
+    'asked at another place',
+  )
+  t.notOk(isProof(proof, new Secret(token), 'm'.repeat(43), place))
+  t.notOk(isProof(proof, new Secret('x'.repeat(43)), nonce, place))
+  t.notOk(isProof(undefined, new Secret(token), nonce, place))
+  t.equal((await fetch(`${base}/admin/proof?nonce=short`)).status, 400)
   t.equal(
     (await post({ username: 'alice' }, { authorization: `Bearer ${proof}` })).statusCode,
     401,

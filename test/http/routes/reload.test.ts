@@ -7,18 +7,18 @@ import { createLogRecorder } from '../../support/log-recorder.ts'
 
 const token = 'a-token-of-the-daemon'
 
-t.test('POST /reload tells what came of it, and only to whoever has the token', async t => {
+t.test('POST /admin/reload tells what came of it, and only to whoever has the token', async t => {
   let result: Awaited<ReturnType<Reload>> = { outcome: 'reloaded', needsRestart: [] }
   let reloads = 0
   const app = createAdminServer({
     log: createLogRecorder(),
     readiness: () => ({ phase: 'serving', ready: true }),
     health: async () => [],
-    config: () => ({ ok: true, loadedAt: 0 }),
+    config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
+    host: 'localhost',
     operators: {
       token: new Secret(token),
-      host: '127.0.0.1',
       explainer: () => {
         throw new Error('nobody asked')
       },
@@ -31,7 +31,7 @@ t.test('POST /reload tells what came of it, and only to whoever has the token', 
   })
   t.teardown(() => app.close())
   const post = (headers: Record<string, string> = { authorization: `Bearer ${token}` }) =>
-    app.inject({ method: 'POST', url: '/reload', headers: { host: 'localhost', ...headers } })
+    app.inject({ method: 'POST', url: '/admin/reload', headers: { host: 'localhost', ...headers } })
 
   const taken = await post()
   t.match({ status: taken.statusCode, body: taken.json() }, { status: 200, body: { needs_restart: [] } })
@@ -49,6 +49,6 @@ t.test('POST /reload tells what came of it, and only to whoever has the token', 
   t.equal((await post({})).statusCode, 401)
   t.equal((await post({ authorization: `Bearer ${token}x` })).statusCode, 401)
   t.equal((await post({ authorization: `Bearer ${token}`, origin: 'http://localhost' })).statusCode, 403)
-  t.equal((await app.inject({ method: 'GET', url: '/reload' })).statusCode, 405)
+  t.equal((await app.inject({ method: 'GET', url: '/admin/reload' })).statusCode, 405)
   t.equal(reloads, 3, 'nobody else set anything going')
 })

@@ -1,4 +1,4 @@
-import type { Clock, Log, Secret, ServerHealth } from '../../../plugin.ts'
+import type { Clock, Log, RefusedAccounts, Secret, ServerHealth } from '../../../plugin.ts'
 import type { BindAnswer, SearchAnswer, SearchRequest } from '../wire/connection.ts'
 import { orAbort } from '../wire/deadline.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
@@ -37,10 +37,16 @@ export function createDirectory(
   {
     clock,
     log,
+    refusedAccounts,
     random = Math.random,
-  }: { readonly clock: Clock; readonly log: Log; readonly random?: () => number },
+  }: {
+    readonly clock: Clock
+    readonly log: Log
+    readonly refusedAccounts: RefusedAccounts
+    readonly random?: () => number
+  },
 ): Directory {
-  const { pool, service, asksPolicy } = options
+  const { pool, asksPolicy } = options
   const pools: Pool<Line>[] = []
   const lines = createLines(options, {
     clock,
@@ -50,7 +56,7 @@ export function createDirectory(
       for (const each of pools) each.review()
     },
   })
-  const { signIn, mayTry } = createService(service, { clock, log })
+  const { signIn, mayTry } = createService(options, { refusedAccounts, log })
   const pooling = {
     trust: lines.trust,
     rank: lines.rank,

@@ -1,7 +1,8 @@
-import type { Clock, Log } from '../../../plugin.ts'
-import type { ServiceIdentity } from '../wire/connection.ts'
+import { createHash } from 'node:crypto'
+import type { Log, RefusedAccounts } from '../../../plugin.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import { describe, SUCCESS } from '../wire/result.ts'
+import type { DirectoryOptions } from './directory-options.ts'
 import { isOutOfOrder, type Line } from './line.ts'
 import type { Servers } from './servers.ts'
 
@@ -27,16 +28,19 @@ const RETRY_MS = 60_000
  */
 const REFUSALS: ReadonlySet<number> = new Set([7, 8, 13, 14, 19, 32, 34, 48, 49, 50, 53])
 
+type AccountOptions = Pick<DirectoryOptions, 'service' | 'clientCertificate' | 'endpoints' | 'discover'>
+
 export function createService(
-  identity: ServiceIdentity,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  options: AccountOptions,
+  { refusedAccounts, log }: { readonly refusedAccounts: RefusedAccounts; readonly log: Log },
 ): Service {
-  let refused: { readonly until: number; readonly reason: string } | undefined
+  const { service: identity } = options
+  const account = accountOf(options)
   let last: Promise<unknown> = Promise.resolve()
 
   function mayTry(): void {
-    if (refused && clock.now() < refused.until)
-      throw new DirectoryFailure(refused.reason, { phase: 'service_bind' })
+    const reason = refusedAccounts.refusal(account)
+    if (reason !== undefined) throw new DirectoryFailure(reason, { phase: 'service_bind' })
   }
 
   async function tryOnce(line: Line, failed: Servers['failed'], signal: AbortSignal): Promise<void> {
@@ -47,13 +51,10 @@ export function createService(
       if (!(error instanceof DirectoryFailure)) throw error
       throw blame(`${url}: ${error.message}`)
     })
-    if (answer.code === SUCCESS) {
-      refused = undefined
-      return
-    }
+    if (answer.code === SUCCESS) return
     const reason = `the service account cannot bind at ${url}: ${describe(answer)}`
     if (!REFUSALS.has(answer.code) || isOutOfOrder(answer)) throw blame(reason)
-    refused = { until: clock.now() + RETRY_MS, reason }
+    refusedAccounts.refuse(account, reason, RETRY_MS)
     const who = identity.method === 'simple' ? { dn: identity.dn } : { method: identity.method }
     log.fatal({ server: url, ...who, reason }, 'the directory refuses the service account')
     throw new DirectoryFailure(reason, { phase: 'service_bind' })
@@ -74,4 +75,12 @@ export function createService(
       return next
     },
   }
+}
+
+/** Whoever corrects the secret, the way it is proved or the servers is not made to wait. */
+function accountOf({ service, clientCertificate, endpoints, discover }: AccountOptions): string {
+  const proof =
+    service.method === 'simple' ? [service.dn, service.password.reveal()] : [clientCertificate?.cert]
+  const all = JSON.stringify([service.method, proof, endpoints, discover])
+  return createHash('sha256').update(all).digest('base64')
 }
