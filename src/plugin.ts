@@ -21,6 +21,7 @@ export { UnavailableError } from './authentication/outcome.ts'
 export type { RefusedAccounts } from './authentication/refused-accounts.ts'
 export { Secret } from './authentication/secret.ts'
 export type { Realm, Username } from './authentication/username.ts'
+export { createUsernameNormaliser, normaliseDomain } from './authentication/username.ts'
 
 /** What the daemon hands to a backend at its creation. */
 export interface BackendServices {

@@ -13,18 +13,18 @@
 export interface Realm {
   /** Down-level name, such as `CORP`. */
   readonly netbios?: string
-  /** UPN suffixes; the first is the canonical one. */
+  /** UPN suffixes; the first that no other realm has is the canonical one, else the down-level name. */
   readonly suffixes: readonly string[]
 }
 
 export interface Username {
-  /** The whole normalised name. With a known domain always `user@canonical-suffix`. The key for counting. */
+  /** The whole normalised name. With a known domain always `user@canonical-domain`. The key for counting. */
   readonly text: string
   /** The same with its domain as typed: what a look-up by e-mail address or by the whole name asks for. */
   readonly typed: string
-  /** Without a known domain: the same as `text` for a name that carries none. */
+  /** Without a domain that is one realm's own; else the same as `text`. */
   readonly user: string
-  /** The canonical suffix, when the name carried a domain that a backend owns. */
+  /** The domain as typed, when some backend owns it: whoever does not own it is not asked. */
   readonly domain?: string
 }
 
@@ -50,7 +50,7 @@ const SEPARATOR = /[\\@]/
 
 /**
  * Makes the normalisation for the domains of all backends together. `DOMAIN\user` and `user@domain` with a down-level
- * name or a suffix of a realm become `user@canonical-suffix`; any other domain is just a part of the name.
+ * name or a suffix of a realm become `user@canonical-domain`; any other domain is just a part of the name.
  *
  * @throws {Error} on a realm that cannot work: a domain that is no name, or a down-level name of two realms
  */
@@ -68,11 +68,11 @@ export function createUsernameNormaliser(realms: readonly Realm[]): NormaliseUse
     const domain = split && domains.get(split.domain)
     if (split === undefined || domain === undefined)
       return { ok: true, username: { text, typed: text, user: text } }
-    const { user } = split
-    if (user === '') return problem('has a domain and no name')
-    const qualified = `${user}@${domain}`
+    if (split.user === '') return problem('has a domain and no name')
+    const qualified = `${split.user}@${domain.canonical}`
     if (isTooLong(qualified)) return problem(TOO_LONG)
-    return { ok: true, username: { text: qualified, typed: text, user, domain } }
+    const user = domain.shared ? qualified : split.user
+    return { ok: true, username: { text: qualified, typed: text, user, domain: split.domain } }
   }
 }
 
@@ -132,33 +132,77 @@ function splitDomain(text: string): { readonly user: string; readonly domain: st
   return text[at] === '\\' ? { domain: before, user: after } : { domain: after, user: before }
 }
 
-/** Every name of every realm → the canonical suffix. */
-function readDomains(realms: readonly Realm[]): ReadonlyMap<string, string> {
-  const domains = new Map<string, string>()
-  const read = realms.map(({ netbios, suffixes }) => ({
-    netbios: netbios === undefined ? undefined : readDomain(netbios),
-    suffixes: suffixes.map(readDomain),
-  }))
-  for (const { suffixes } of read) {
-    for (const suffix of suffixes) {
-      const canonical = suffixes[0] ?? suffix
-      // Two forests may share a mail suffix: it then stands for itself and either backend may own it.
-      domains.set(suffix, (domains.get(suffix) ?? canonical) === canonical ? canonical : suffix)
+/** What a domain that somebody typed means. */
+interface Domain {
+  /** What the name counts under: one for all names of a realm. */
+  readonly canonical: string
+  /** A suffix of several realms says which of them as little as a mail address does: the name is looked for as a whole. */
+  readonly shared: boolean
+}
+
+/** By each name of each realm. */
+function readDomains(realms: readonly Realm[]): ReadonlyMap<string, Domain> {
+  const groups = groupRealms(realms)
+  const owners = Map.groupBy(
+    groups.flatMap(({ suffixes }) => [...suffixes]),
+    suffix => suffix,
+  )
+  const isShared = (suffix: string) => (owners.get(suffix)?.length ?? 0) > 1
+  const ownSuffix = ({ suffixes }: RealmGroup) => [...suffixes].find(suffix => !isShared(suffix))
+  const domains = new Map<string, Domain>()
+  for (const group of groups) {
+    for (const suffix of group.suffixes) {
+      const shared = isShared(suffix)
+      domains.set(suffix, { canonical: shared ? suffix : (ownSuffix(group) ?? suffix), shared })
     }
   }
-  for (const { netbios, suffixes } of read) {
+  for (const group of groups) {
+    const { netbios } = group
     if (netbios === undefined) continue
-    const canonical = suffixes[0] ?? netbios
+    const canonical = ownSuffix(group) ?? netbios
     const taken = domains.get(netbios)
-    if (taken !== undefined && taken !== canonical) {
-      throw new Error(`The domain ${netbios} belongs to two realms, ${taken} and ${canonical}`)
+    if (taken !== undefined && taken.canonical !== canonical) {
+      throw new Error(`The domain ${netbios} belongs to two realms, ${taken.canonical} and ${canonical}`)
     }
-    domains.set(netbios, canonical)
+    domains.set(netbios, { canonical, shared: false })
   }
   return domains
 }
 
-function readDomain(raw: string): string {
+interface RealmGroup {
+  readonly netbios: string | undefined
+  readonly suffixes: Set<string>
+}
+
+/** Realms of one domain are one: those with the same down-level name, or without one and with the same suffixes. */
+function groupRealms(realms: readonly Realm[]): readonly RealmGroup[] {
+  const groups = new Map<string, RealmGroup>()
+  for (const realm of realms) {
+    const netbios = realm.netbios === undefined ? undefined : normaliseDomain(realm.netbios)
+    const suffixes = new Set(realm.suffixes.map(normaliseDomain))
+    const key = netbios === undefined ? [...suffixes].sort().join('@') : `\\${netbios}`
+    const known = groups.get(key)
+    if (known === undefined) {
+      groups.set(key, { netbios, suffixes })
+      continue
+    }
+    const common = [...suffixes].some(suffix => known.suffixes.has(suffix))
+    if (known.suffixes.size > 0 && suffixes.size > 0 && !common) {
+      const [one] = known.suffixes
+      const [other] = suffixes
+      throw new Error(`The domain ${netbios} belongs to two realms, ${one} and ${other}`)
+    }
+    for (const suffix of suffixes) known.suffixes.add(suffix)
+  }
+  return [...groups.values()]
+}
+
+/**
+ * A domain as typed names are compared with it.
+ *
+ * @throws {Error} on what can be no domain in a name
+ */
+export function normaliseDomain(raw: string): string {
   const settled = settle(raw)
   if (!settled.ok || settled.text === '' || SEPARATOR.test(settled.text)) {
     throw new Error(`A realm's domain cannot be ${JSON.stringify(raw)}`)

@@ -2,7 +2,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { checkPassword } from '../../src/authentication/password.ts'
 import { Secret } from '../../src/authentication/secret.ts'
-import { createUsernameNormaliser, type NormaliseUsername } from '../../src/authentication/username.ts'
+import {
+  createUsernameNormaliser,
+  type NormaliseUsername,
+  type Realm,
+} from '../../src/authentication/username.ts'
 
 const CORP = { netbios: 'CORP', suffixes: ['Corp.Example', 'example.com'] }
 const normalise = createUsernameNormaliser([CORP, { netbios: 'LAB', suffixes: [] }])
@@ -49,8 +53,8 @@ t.test('a normalised name normalises to itself, and nothing ever throws', async 
         again.ok &&
         again.username.text === text &&
         again.username.user === user &&
-        again.username.domain === domain &&
-        text === (domain === undefined ? user : `${user}@${domain}`)
+        (again.username.domain === undefined) === (domain === undefined) &&
+        text === (domain === undefined ? user : `${user}@${again.username.domain}`)
       )
     }),
     { numRuns: 5_000 },
@@ -225,16 +229,10 @@ t.test('every form of a known domain is one name', async t => {
     'corp.example\\alice',
   ]) {
     const normalised = normalise(form)
-    t.match(
-      normalised,
-      {
-        ok: true,
-        username: { text: 'alice@corp.example', user: 'alice', domain: 'corp.example' },
-      },
-      form,
-    )
-    const typed = normalised.ok ? normalised.username.typed : ''
+    t.match(normalised, { ok: true, username: { text: 'alice@corp.example', user: 'alice' } }, form)
+    const { typed, domain } = normalised.ok ? normalised.username : {}
     t.equal(typed, form.toLowerCase().trim(), 'as typed, for a look-up by the whole of it')
+    t.equal(domain, form.toLowerCase().replaceAll(/ |alice|[\\@]/g, ''), 'as typed, too')
   }
   t.equal(textOf('lab\\bob'), 'bob@lab', 'a realm without suffixes is named by its down-level name')
 })
@@ -252,29 +250,63 @@ t.test('an unknown domain, and a name with two separators, is just a name', asyn
   }
 })
 
-t.test(
-  'a suffix of two realms stands for itself, a down-level name of two realms stops the start',
-  async t => {
-    const shared = createUsernameNormaliser([
-      { netbios: 'A', suffixes: ['a.example', 'mail.example'] },
-      { netbios: 'B', suffixes: ['b.example', 'Mail.Example'] },
-    ])
-    t.equal(textOf('x@mail.example', shared), 'x@mail.example')
-    const result = shared('x@MAIL.example')
-    t.equal(result.ok && result.username.domain, 'mail.example')
-    t.equal(textOf('B\\x', shared), 'x@b.example')
-
-    const twice = [CORP, { netbios: 'corp', suffixes: ['other.example'] }]
-    t.throws(
-      () => createUsernameNormaliser(twice),
-      /corp belongs to two realms, corp.example and other.example/,
+t.test('a name of two realms: which of them is meant decides who is asked and what is counted', async t => {
+  const read = (realms: Realm[], name: string) => {
+    const result = createUsernameNormaliser(realms)(name)
+    return result.ok && [result.username.text, result.username.user, result.username.domain]
+  }
+  const A = { netbios: 'A', suffixes: ['mail.example', 'a.example'] }
+  const B = { netbios: 'B', suffixes: ['Mail.Example', 'b.example'] }
+  for (const [realms, own] of [
+    [[A, B], 'b.example'],
+    [[B, A], 'b.example'],
+    [
+      [
+        { netbios: 'A', suffixes: ['mail.example'] },
+        { netbios: 'B', suffixes: ['mail.example'] },
+      ],
+      'b',
+    ],
+    [[A, { netbios: 'B', suffixes: ['mail.example'] }], 'b'],
+    [[{ suffixes: ['mail.example'] }, B], 'b.example'],
+  ] as const) {
+    const of = (name: string) => read([...realms], name)
+    t.strictSame(of('B\\x'), [`x@${own}`, 'x', 'b'], 'a down-level name is one realm’s')
+    t.strictSame(
+      of('x@MAIL.example'),
+      ['x@mail.example', 'x@mail.example', 'mail.example'],
+      'a shared one is not',
     )
-    t.doesNotThrow(() => createUsernameNormaliser([CORP, CORP]), 'two backends on one domain')
-    t.throws(() => createUsernameNormaliser([{ suffixes: ['a@b'] }]), /cannot be "a@b"/)
-    t.throws(() => createUsernameNormaliser([{ suffixes: [' '] }]), /cannot be " "/)
-    t.doesNotThrow(() => createUsernameNormaliser([{ suffixes: [] }]))
-  },
-)
+  }
+  t.strictSame(read([A, B], 'x@b.example'), ['x@b.example', 'x', 'b.example'])
+
+  const half = { netbios: 'A', suffixes: [] }
+  const one = { netbios: 'A', suffixes: ['a.example'] }
+  for (const realms of [
+    [one, one],
+    [one, half],
+    [half, one],
+    [one, { netbios: 'a', suffixes: ['alt.example', 'a.example'] }],
+  ]) {
+    for (const name of ['A\\x', 'x@a.example']) {
+      t.match(read(realms, name), ['x@a.example', 'x'], 'several backends on one domain')
+    }
+  }
+  const open = { suffixes: ['a.example'] }
+  t.strictSame(read([open, open], 'x@a.example'), ['x@a.example', 'x', 'a.example'])
+})
+
+t.test('realms that cannot work stop the start', async t => {
+  const twice = [CORP, { netbios: 'corp', suffixes: ['other.example'] }]
+  t.throws(
+    () => createUsernameNormaliser(twice),
+    /corp belongs to two realms, corp.example and other.example/,
+  )
+  t.throws(() => createUsernameNormaliser([CORP, { suffixes: ['corp'] }]), /corp belongs to two realms/)
+  t.throws(() => createUsernameNormaliser([{ suffixes: ['a@b'] }]), /cannot be "a@b"/)
+  t.throws(() => createUsernameNormaliser([{ suffixes: [' '] }]), /cannot be " "/)
+  t.doesNotThrow(() => createUsernameNormaliser([{ suffixes: [] }]))
+})
 
 t.test('a password is judged as received and never altered', async t => {
   const check = (raw: unknown) => {

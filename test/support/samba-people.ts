@@ -78,6 +78,8 @@ export const sambaPeople = {
   /** Her UPN is somebody else's mail address. */
   erin: person('erin', 'Erin', { upn: 'erin@corp.example' }),
   mallory: person('mallory', 'Mallory', { upn: 'mallory@corp.example', mail: 'erin@corp.example' }),
+  /** His UPN is Dave’s login name in an alternative suffix. */
+  shadow: person('shadow', 'Shadow', { upn: 'dave@alt.example' }),
   /** In groups four deep, with a cycle. */
   nested: person('nested', 'Nested', { upn: 'nested@corp.example' }),
   /** With another primary group than Domain Users. */

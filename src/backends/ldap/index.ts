@@ -1,6 +1,6 @@
 import { definePlugin } from '../../plugin.ts'
 import { readCertificates, readClientCertificate } from './certificates.ts'
-import { check } from './check.ts'
+import { check } from './check/check.ts'
 import { examine } from './doctor/examine.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'

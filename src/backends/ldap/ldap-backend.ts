@@ -1,5 +1,11 @@
 /** The backend as the chain sees it; a login itself is in login.ts. */
-import type { Backend, BackendServices, Realm, User, Username } from '../../plugin.ts'
+import {
+  type Backend,
+  type BackendServices,
+  normaliseDomain,
+  type User,
+  type Username,
+} from '../../plugin.ts'
 import { createAdmissions } from './admission.ts'
 import { createEntryCache } from './entry-cache.ts'
 import { noteGroups, noteSearch } from './explanation.ts'
@@ -7,6 +13,7 @@ import { createGroupFinder } from './groups/finder.ts'
 import { createLogin } from './login.ts'
 import { createLockedMemory } from './person/locked-memory.ts'
 import { createPersonSearch } from './person-search.ts'
+import { realmOf } from './realm.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
 import { idOctets } from './syntax/entry.ts'
@@ -23,10 +30,10 @@ export function createLdapBackend(
 ): Backend {
   const { options, userFilter, idAttribute } = settings
   const base = options.base_dn
-  const realm = realmOf(settings)
-  const ourDomains = new Set([options.names.netbios ?? [], options.names.upn_suffixes].flat().map(foldDomain))
+  const realm = realmOf(options)
+  const ourDomains = new Set(realm && [realm.netbios ?? [], realm.suffixes].flat().map(normaliseDomain))
   const lockedMemory = createLockedMemory(clock)
-  const findPerson = createPersonSearch(settings, directory, { clock, log })
+  const people = createPersonSearch(settings, directory, { clock, log })
   const search: Directory['search'] = (request, signal) => directory.search(request, signal)
   const finder = createGroupFinder(search, settings.groups, { clock, log })
   const admissions = createAdmissions(settings, finder)
@@ -34,7 +41,7 @@ export function createLdapBackend(
   const login = createLogin({
     settings,
     directory,
-    findPerson,
+    people,
     admissions,
     finder,
     lockedMemory,
@@ -49,7 +56,7 @@ export function createLdapBackend(
   async function getUser(id: string, signal: AbortSignal): Promise<User | undefined> {
     const octets = idOctets(id, idAttribute)
     if (octets === undefined) return undefined
-    const found = await findPerson(allOf(equals(idAttribute, octets), userFilter.forAnyone()), signal)
+    const found = await people.find(allOf(equals(idAttribute, octets), userFilter.forAnyone()), signal)
     if (found.found === 'several')
       throw new DirectoryFailure('several entries have this id', { phase: 'lookup' })
     if (found.found === 'none') return undefined
@@ -68,10 +75,9 @@ export function createLdapBackend(
 
     async look(username, signal, note) {
       if (!isOurs(username)) return { found: 'not_applicable', ...OTHER_REALM }
-      const names = { username: username.user, input: username.typed }
       const started = clock.now()
-      const found = await findPerson(userFilter.forUser(names), signal)
-      noteSearch(note, base, userFilter.show(names), found, clock.now() - started)
+      const { found, filter } = await people.findByName(username, signal)
+      noteSearch(note, base, filter, found, clock.now() - started)
       if (found.found !== 'one') return found
       const { person } = found
       const looking = clock.now()
@@ -103,14 +109,4 @@ export function createLdapBackend(
 
     close: () => directory.close(),
   }
-}
-
-function realmOf({ options: { names } }: Settings): Realm | undefined {
-  if (names.upn_suffixes.length === 0 && names.netbios === undefined) return undefined
-  return { suffixes: names.upn_suffixes, ...(names.netbios !== undefined && { netbios: names.netbios }) }
-}
-
-/** As the core folds domains, for those that occur. */
-function foldDomain(domain: string): string {
-  return domain.normalize('NFKC').toLowerCase()
 }

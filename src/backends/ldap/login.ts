@@ -20,7 +20,7 @@ import { describe } from './wire/result.ts'
 export interface LoginParts {
   readonly settings: Settings
   readonly directory: Directory
-  readonly findPerson: PersonSearch
+  readonly people: PersonSearch
   readonly admissions: Admissions
   readonly finder: GroupFinder
   readonly lockedMemory: LockedMemory
@@ -33,14 +33,12 @@ export interface LoginParts {
 export type Login = (attempt: Attempt) => Promise<Outcome>
 
 export function createLogin(parts: LoginParts): Login {
-  const { settings, directory, findPerson, admissions, finder, lockedMemory, entryCache, clock } = parts
-  const { options, userFilter } = settings
+  const { settings, directory, people, admissions, finder, lockedMemory, entryCache, clock } = parts
+  const { options } = settings
 
   async function search({ username, signal, log, note }: Attempt): Promise<Found> {
-    const names = { username: username.user, input: username.typed }
     const started = clock.now()
-    const found = await findPerson(userFilter.forUser(names), signal)
-    const filter = userFilter.show(names)
+    const { found, filter } = await people.findByName(username, signal)
     const base = options.base_dn
     log.debug({ filter, base, found: found.found }, 'searched the directory')
     if (found.found === 'several') log.error({ filter, base }, 'several entries match one name')

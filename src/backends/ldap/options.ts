@@ -201,8 +201,8 @@ export const options = Type.Object({
     Type.String({
       minLength: 1,
       description:
-        'Filter that finds one person, instead of the preset’s: `{username}` is the name without our domain, ' +
-        '`{input}` the whole name.',
+        'Filter that finds one person, instead of the preset’s: `{username}` is the name without our domain, `{input}` the ' +
+        'whole name, and `{mail}` the same where it is an address and nobody has the name.',
     }),
   ),
   id_attribute: Type.Optional(

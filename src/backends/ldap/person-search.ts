@@ -1,5 +1,5 @@
 import type { Filter } from 'ldapts'
-import type { Clock, Log } from '../../plugin.ts'
+import type { Clock, Log, Username } from '../../plugin.ts'
 import { type Person, readPerson, requestedAttributes } from './person/user.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
@@ -14,12 +14,15 @@ export type Found =
   | { readonly found: 'none' }
   | { readonly found: 'several'; readonly count: number }
 
-/**
- * Finds the one entry below `base_dn` that fits.
- *
- * @throws {DirectoryFailure} also on an entry that does not show who it is
- */
-export type PersonSearch = (filter: Filter, signal: AbortSignal) => Promise<Found>
+/** Finds the one entry below `base_dn` that fits. Each throws {DirectoryFailure}, also on an entry that does not show who it is. */
+export interface PersonSearch {
+  find(filter: Filter, signal: AbortSignal): Promise<Found>
+  /** @returns with it, as text, the filter that found them, or found nobody last */
+  findByName(
+    username: Username,
+    signal: AbortSignal,
+  ): Promise<{ readonly found: Found; readonly filter: string }>
+}
 
 export function createPersonSearch(
   settings: Settings,
@@ -50,7 +53,7 @@ export function createPersonSearch(
     throw new DirectoryFailure(cause, { phase: 'search' })
   }
 
-  return async (filter, signal) => {
+  async function find(filter: Filter, signal: AbortSignal): Promise<Found> {
     const answer = await directory.search({ ...request, filter }, signal)
     const { code, entries } = answer
     if (code === SIZE_LIMIT_EXCEEDED) return { found: 'several', count: Math.max(2, entries.length) }
@@ -58,5 +61,17 @@ export function createPersonSearch(
     const [first] = entries
     if (entries.length > 1) return { found: 'several', count: entries.length }
     return first ? { found: 'one', person: readFound(first) } : { found: 'none' }
+  }
+
+  return {
+    find,
+    async findByName({ user: username, typed: input }, signal) {
+      let last = { found: { found: 'none' } as Found, filter: 'none: the name is no mail address' }
+      for (const { filter, shown } of settings.userFilter.forUser({ username, input })) {
+        last = { found: await find(filter, signal), filter: shown }
+        if (last.found.found !== 'none') break
+      }
+      return last
+    },
   }
 }

@@ -1,4 +1,5 @@
-import { check, idAttributeOf, userFilterOf } from './check.ts'
+import { check } from './check/check.ts'
+import { idAttributeOf, userFilterOf } from './effective.ts'
 import { type GroupMatcher, isSidPattern, matchGroups } from './groups/group.ts'
 import type { GroupSettings } from './groups/settings.ts'
 import type { LdapOptions } from './options.ts'
@@ -24,7 +25,7 @@ export interface Settings {
   readonly service: ServiceIdentity
   /** Undefined: everybody. */
   readonly required: GroupMatcher | undefined
-  readonly denied: GroupMatcher
+  readonly denied: readonly { readonly pattern: string; readonly matches: GroupMatcher }[]
   readonly roles: readonly {
     readonly role: string
     readonly pattern: string
@@ -50,7 +51,7 @@ export function readSettings(id: string, options: LdapOptions): Settings {
     userFilter: parseFilterTemplate(userFilter),
     idAttribute,
     required: required.length > 0 ? matchGroups(required) : undefined,
-    denied: matchGroups(denied),
+    denied: denied.map(pattern => ({ pattern, matches: matchGroups([pattern]) })),
     roles: Object.entries(roles).map(([pattern, role]) => ({
       role,
       pattern,
@@ -85,11 +86,12 @@ function readGroupSettings(
     peopleBaseDn: base_dn,
     filter: groups.filter === undefined ? undefined : parseGroupFilterTemplate(groups.filter),
     groupsAttribute: preset.groupsAttribute,
-    memberAttribute: preset.memberAttribute,
+    memberAttributes: preset.memberAttributes,
     groupFilter: parseFilter(preset.groupFilter),
     // Only Active Directory and what speaks its dialect has an objectGUID, and only they know its ways.
     hasSids: isGuid(idAttribute) || !['levels', 'direct'].includes(nesting) || sidPatterns !== 'none',
     sidPatterns,
+    deniesNames: groups.denied.some(pattern => !isSidPattern(pattern)),
     maxDepth: groups.max_depth,
     max: groups.max,
     cacheMs: groups.cache,

@@ -149,14 +149,21 @@ t.test('every form of a name is the same person, with the same id', async t => {
 
 t.test('a name that two people answer to is nobody’s, and no password is sent', async t => {
   const binds = await bindsDuring(async () => {
-    const name = sambaPeople.erin.upn
-    t.match(await login(name, sambaPeople.erin.password), { outcome: 'ambiguous', count: 2 })
-    t.match(await login(name, sambaPeople.mallory.password), { outcome: 'ambiguous', count: 2 })
+    const name = sambaPeople.shadow.upn
+    t.match(await login(name, dave.password), { outcome: 'ambiguous', count: 2 })
+    t.match(await login(name, sambaPeople.shadow.password), { outcome: 'ambiguous', count: 2 })
   })
   t.same(binds, [])
-  for (const { sam, password } of [sambaPeople.erin, sambaPeople.mallory]) {
+  for (const { sam, password } of [dave, sambaPeople.shadow]) {
     t.match(await login(sam, password), { outcome: 'accept' }, sam)
   }
+})
+
+t.test('a login name is its owner’s, whoever has it as a mail address', async t => {
+  const { erin, mallory } = sambaPeople
+  t.match(await login(erin.upn, erin.password), { outcome: 'accept', user: { username: 'erin' } })
+  t.match(await login(mallory.mail, mallory.password), { outcome: 'wrong_password' })
+  t.match(await login(mallory.upn, mallory.password), { outcome: 'accept', user: { username: 'mallory' } })
 })
 
 t.test('nobody, computers, groups and other realms are not found, and no password is sent', async t => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { check } from '../../../src/backends/ldap/check.ts'
+import { check } from '../../../src/backends/ldap/check/check.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import { type LdapOptions, options as schema } from '../../../src/backends/ldap/options.ts'
 import type { Preset } from '../../../src/backends/ldap/presets/preset.ts'
@@ -72,6 +72,17 @@ t.test('what the schema cannot say is refused at its place', async t => {
       '/groups/nesting',
       /no `filter`/,
     ],
+    [{ user_filter: '(|(uid={username})(uid=carol))' }, '/user_filter', /matches for everybody/],
+    ...['uid', 'MAIL', 'memberOf', 'sAMAccountName', 'entryDN', 'objectSid'].map(
+      (id_attribute): [Partial<LdapOptions>, string, RegExp] => [{ id_attribute }, '/id_attribute', /no id/],
+    ),
+    [
+      { names: { upn_suffixes: ['a.example', '@corp.example'] } },
+      '/names/upn_suffixes/1',
+      /cannot be a domain/,
+    ],
+    [{ names: { upn_suffixes: [], netbios: 'CORP\\' } }, '/names/netbios', /cannot be a domain/],
+    [{ groups: { ...groups, required: ['CN=staff'] } }, '/groups/required/0', /no group has the DN/],
     [{ groups: { ...groups, when_unreadable: 'omit', denied: ['a'] } }, '/groups/when_unreadable', /held to/],
     [{ groups: { ...groups, when_unreadable: 'omit', required: ['a'] } }, '/groups/when_unreadable', /held/],
   ]
@@ -105,9 +116,23 @@ t.test('CVE-2022-30550: two backends on one server and base with different filte
   ])
   t.match(findings(staff, { base_dn: 'DC=Corp, dc=example' }), [{ backend: 1, pointer: '' }])
   t.same(findings({}, {}), [], 'the same filter twice')
+  const discovered = { urls: [], discover: 'corp.example' }
+  t.match(findings(discovered, { ...discovered, discover: 'Corp.Example', ...staff }), [
+    { backend: 1, pointer: '/user_filter' },
+  ])
   t.same(findings({}, { ...staff, base_dn: 'ou=staff,dc=corp,dc=example' }), [], 'another base')
   t.same(findings({}, { ...staff, urls: ['ldaps://dc2.corp.example'] }), [], 'another server')
   t.same(findings({}, { ...staff, urls: ['ldaps://dc1.corp.example:3269'] }), [], 'another port')
+})
+
+t.test('two directories that would take each other’s names are refused before the start', async t => {
+  const named = (netbios: string, ...upn_suffixes: string[]) => ({ names: { netbios, upn_suffixes } })
+  const elsewhere = { urls: ['ldaps://dc2.corp.example'] }
+  t.match(findings(named('CORP', 'a.example'), { ...named('corp', 'b.example'), ...elsewhere }), [
+    { backend: 1, pointer: '/names', message: /^the domain corp belongs to two realms/, severity: 'error' },
+  ])
+  t.same(findings(named('CORP', 'a.example'), { ...named('CORP', 'a.example'), ...elsewhere }), [])
+  t.same(findings(named('A', 'mail.example'), { ...named('B', 'mail.example'), ...elsewhere }), [])
 })
 
 t.test('servers are read from URLs, addresses included', async t => {

@@ -77,12 +77,21 @@ t.test('required, denied and roles count through groups', async t => {
     roles: { 'Wiki Admins': 'admin', 'cn=Łódź\\, (EMEA) \\2a,*': 'lodz', Narcissus: 'self' },
   })
   t.match(await login(nested, 'alice'), { outcome: 'accept', user: { roles: ['admin', 'lodz'] } })
-  t.match(await login(nested, 'bob'), { outcome: 'deny', reason: 'in none of the required groups' })
+  t.match(await login(nested, 'bob'), { outcome: 'deny', reason: 'in no group that `groups.required` names' })
   const denying = await open({ denied: ['ring-c'] })
-  t.match(await login(denying, 'alice'), { outcome: 'deny', reason: 'in a denied group' })
+  t.match(await login(denying, 'alice'), {
+    outcome: 'deny',
+    reason: /^in a group that `groups.denied` names: /,
+  })
   t.match(await login(denying, 'bob'), { outcome: 'accept' })
   const direct = await open({ denied: ['ring-c'], nesting: 'direct' })
   t.match(await login(direct, 'alice'), { outcome: 'accept' }, 'unless groups within groups are left out')
+})
+
+t.test('groups of unique names are groups like others, and may be in one another', async t => {
+  const filter = '(&(objectClass=groupOfUniqueNames)(uniqueMember={dn}))'
+  t.same(await groupsOf(await open({ filter }), 'alice'), ['Banned', 'Unique'])
+  t.match(await login(await open({ filter, denied: ['Banned'] }), 'alice'), { outcome: 'deny' })
 })
 
 t.test('no group is looked for before the password was proved', async t => {
@@ -137,7 +146,7 @@ t.test('an explanation has every step, and the path that led to each group', asy
   const facts: Fact[] = []
   t.match(await login(desk, 'alice', { note: (fact: Fact) => facts.push(fact) }), { outcome: 'accept' })
   const values = (what: string) => facts.filter(fact => fact.what === what).map(({ value }) => value)
-  t.same(values('filter'), ['(&(objectClass=inetOrgPerson)(|(uid=alice)(mail=alice)))'])
+  t.same(values('filter'), ['(&(objectClass=inetOrgPerson)(uid=alice))'])
   t.same(values('found'), ['uid=alice,ou=people,dc=corp,dc=example'])
   t.match(values('bind'), [/^result 0 \(success\): the password is right$/])
   t.same(values('groups'), ['8, found by levels'])
@@ -175,7 +184,7 @@ t.test('a look finds who somebody is and whether they may come in, without a bin
     facts.find(({ value }) => value.startsWith('deep-4')),
     { value: 'deep-4 ← deep-3 ← deep-2 ← deep-1 ← deep-0 ← carol' },
   )
-  t.match(await look('bob'), { seen: { found: 'one', refusal: 'in a denied group' } })
+  t.match(await look('bob'), { seen: { found: 'one', refusal: /^in a group that `groups.denied` names: / } })
   t.same((await look('nobody')).seen, { found: 'none' })
   const other = { text: 'a@b', typed: 'a@b', user: 'a', domain: 'b' }
   t.match(await desk.backend.look?.(other, soon(), () => {}), { found: 'not_applicable' })
@@ -431,6 +440,28 @@ t.test('SIDs that the directory cannot name stay, and patterns over SIDs match t
   const before = searchesOf(server).length
   await login(desk, 'alice')
   t.equal(searchesOf(server).length, before + 2, 'what cannot be named is kept, too')
+})
+
+t.test('where a group is denied by its name, one whose name is hidden keeps out like an outage', async t => {
+  const foreign = 'S-1-5-21-9-9-9-1105'
+  for (const [hidden, outcome] of [
+    [`${domain}-1106`, 'unavailable'],
+    ['S-1-5-32-544', 'unavailable'],
+    [foreign, 'accept'],
+  ] as const) {
+    const server = await startAd(t, { token: [domainUsers.sid, hidden], groups: [domainUsers] })
+    const denying = await login(await openAd(server, { denied: ['Banned'] }), 'alice')
+    t.match(denying, { outcome, ...(outcome === 'unavailable' && { cause: /let the service account read/ }) })
+    t.match(await login(await openAd(server, { denied: [foreign.replace('9-9-9', '8-8-8')] }), 'alice'), {
+      outcome: 'accept',
+    })
+    t.match(await login(await openAd(server), 'alice'), { outcome: 'accept' }, 'nobody is denied')
+  }
+  const primary = await startAd(t, { groups: [] })
+  for (const nesting of ['direct', 'levels', 'in_chain'] as const) {
+    const desk = await openAd(primary, { nesting, denied: [`CN=Banned,${base}`] })
+    t.match(await login(desk, 'alice'), { outcome: 'unavailable' }, `the primary group, by ${nesting}`)
+  }
 })
 
 t.test('where tokenGroups cannot be read the in-chain rule is used, and a line says so', async t => {

@@ -84,7 +84,6 @@ const kinds: Partial<Record<PresetName, Expected>> = {
     accept: accept('ds-alice', /^5c4f8d01-0b2b11ef-9c3dbe8c-00000001$/, 'ds-staff', 'ds-all'),
     others: {
       'ds-disabled': state('disabled'),
-      'ds-locked': state('locked', false),
       'ds-unlocked': { outcome: 'accept' },
       'ds-expired': state('password_expired'),
       'ds-reset': state('password_must_change'),

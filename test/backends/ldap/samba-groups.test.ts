@@ -4,7 +4,7 @@ import { Secret } from '../../../src/authentication/secret.ts'
 import type { Nesting } from '../../../src/backends/ldap/presets/preset.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { startSamba } from '../../support/samba.ts'
-import { groupDn, sambaPeople } from '../../support/samba-people.ts'
+import { groupDn, sambaPeople, sambaService } from '../../support/samba-people.ts'
 import { groupOptions, ldapOptions, openDesk, tlsOptions } from './ldap-login.ts'
 
 const { alice, nested, primary } = sambaPeople
@@ -75,4 +75,18 @@ t.test('patterns count by name, by DN and by SID, however the groups are found',
   }
   const direct = await open('direct', { roles: { 'level 4': 'far', 'Domain Users': 'primary' } })
   t.match(await direct.login(nested.sam, nested.password), { user: { roles: ['primary'] } })
+})
+
+t.test('a denied group that is hidden from the service account lets nobody in', async t => {
+  const [, sid = ''] = /^objectSid: (\S+)$/m.exec(await samba.tool('user', 'show', sambaService.sam)) ?? []
+  t.match(sid, /^S-1-5-21-/)
+  const denying = await open('auto', { denied: ['level 4'] })
+  t.match(await denying.login(nested.sam, nested.password), { outcome: 'deny' })
+  const hide = `(D;;RPLCLORC;;;${sid})`
+  await samba.tool('dsacl', 'set', `--objectdn=${groupDn('level 4')}`, `--sddl=${hide}`)
+  for (const nesting of ['auto', 'token_groups'] as const) {
+    const blind = await open(nesting, { denied: ['level 4'] })
+    t.match(await blind.login(nested.sam, nested.password), { outcome: 'unavailable' }, nesting)
+    t.match(await blind.login(alice.sam, alice.password), { outcome: 'accept' }, 'whoever is not in it')
+  }
 })

@@ -1,8 +1,11 @@
 /** The backend against a real OpenLDAP: what it answers, and what it sends to get there. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { type Accept, UnavailableError } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
+import { createUsernameNormaliser } from '../../../src/authentication/username.ts'
 import { createCertificateAuthority } from '../../support/certificate-authority.ts'
 import { corpPeople, corpPeopleDn } from '../../support/corp.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -116,6 +119,57 @@ t.test('without the lockout’s leave no bind is sent', async t => {
   )
 })
 
+t.test('a password goes to the directory whose name was typed, also where two share a suffix', async t => {
+  const realms = ['AA', 'BB'].map(netbios => ({
+    netbios,
+    suffixes: ['shared.example', `${netbios}.example`],
+  }))
+  const normalise = createUsernameNormaliser(realms)
+  const desks = await Promise.all(
+    realms.map(({ netbios, suffixes }) =>
+      openDesk(t, slapdOptions(slapd, { names: { netbios, upn_suffixes: suffixes } })),
+    ),
+  )
+  const ask = (name: string) => {
+    const named = normalise(name)
+    if (!named.ok) throw new Error(named.problem)
+    return Promise.all(desks.map(async each => (await each.login(named.username, alice.password)).outcome))
+  }
+  t.same(await ask('BB\\alice'), ['not_applicable', 'accept'])
+  t.same(await ask('alice@bb.example'), ['not_applicable', 'accept'])
+  t.same(await ask('AA\\alice'), ['accept', 'not_applicable'])
+  t.same(
+    await ask('alice@shared.example'),
+    ['unknown_user', 'unknown_user'],
+    'whose alice? only an address says',
+  )
+})
+
+t.test(
+  'an address that somebody gave themselves brings nobody’s name into doubt (CVE-2022-39229)',
+  async t => {
+    const file = join(t.testdir(), 'mallory.ldif')
+    const mallory =
+      'dn: uid=mallory,ou=people,dc=corp,dc=example\nobjectClass: inetOrgPerson\nuid: mallory\ncn: M\nsn: M\n'
+    const address = `mail: alice\nmail: alice@corp.example\nuserPassword: mallory-secret-1\n`
+    const corp = readFileSync(new URL('../../../fixtures/ldap/corp.ldif', import.meta.url), 'utf8')
+    writeFileSync(file, `${corp}\n${mallory}${address}`)
+    const shared = await startSlapd(t, { ldif: file })
+    const ours = await openDesk(t, slapdOptions(shared, { names: { upn_suffixes: ['corp.example'] } }))
+    const normalise = createUsernameNormaliser([{ suffixes: ['corp.example'] }])
+    const login = (name: string, password: string) => {
+      const named = normalise(name)
+      if (!named.ok) throw new Error(named.problem)
+      return ours.login(named.username, password)
+    }
+    for (const name of ['alice', 'alice@corp.example']) {
+      t.match(await login(name, alice.password), { outcome: 'accept', user: { username: 'alice' } }, name)
+      t.match(await login(name, 'mallory-secret-1'), { outcome: 'wrong_password' }, name)
+    }
+    t.match(await login('mallory', 'mallory-secret-1'), { outcome: 'accept' })
+  },
+)
+
 t.test('a name of another realm is not ours to judge, one of ours is found by the name alone', async t => {
   const ours = await openDesk(
     t,
@@ -150,13 +204,16 @@ t.test('groups give roles, and let in or keep out after the password was proved'
     user: { roles: ['admin', 'user'] },
   })
   t.match(await strict.login('bob', bob.password), { outcome: 'accept', user: { roles: ['user'] } })
-  t.match(await strict.login('alice', alice.password), { outcome: 'deny', reason: 'in a denied group' })
+  t.match(await strict.login('alice', alice.password), {
+    outcome: 'deny',
+    reason: /^in a group that `groups.denied` names: /,
+  })
   t.match(await strict.login('alice', 'wrong'), { outcome: 'wrong_password' })
   const required = groupOptions({ required: ['board'] })
   const closed = await openDesk(t, slapdOptions(slapd, { groups: required }))
   t.match(await closed.login('bob', bob.password), {
     outcome: 'deny',
-    reason: 'in none of the required groups',
+    reason: 'in no group that `groups.required` names',
   })
 
   const { user } = (await desk.login('alice', alice.password)) as Accept

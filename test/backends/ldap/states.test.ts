@@ -46,6 +46,7 @@ t.test("Active Directory's sub-codes say what the table of its results says", as
     ['701', state('expired', true)],
     ['773', state('password_must_change', true)],
     ['775', state('locked', false)],
+    ['569', state('restricted', false)],
     ['0', wrong],
     ['999', wrong],
   ]
@@ -102,20 +103,84 @@ t.test('the password policy is heard beside yes and beside no', async t => {
 })
 
 t.test(
-  '389 Directory Server refuses before the password, and only an entry that says so makes it a state',
+  '389 Directory Server and FreeIPA refuse before the password, in words, by control or as the entry says',
   async t => {
-    const inactivated = { code: 53, message: 'Account inactivated. Contact system administrator.' }
-    const exceeded = { code: 19, message: 'Exceed password retry limit. Please try later.' }
-    t.same(bindOutcome(inactivated, person('disabled')), state('disabled', false))
-    t.match(bindOutcome(inactivated, person()), { outcome: 'unavailable' })
-    t.match(bindOutcome(inactivated, person('password_expired')), { outcome: 'unavailable' })
-    t.same(bindOutcome(exceeded, person('locked')), state('locked', false))
-    t.same(
-      bindOutcome({ ...exceeded, policy: { error: 'account_locked' } }, person()),
-      state('locked', false),
-    )
-    t.match(bindOutcome(exceeded, person()), { outcome: 'unavailable' })
-    t.match(bindOutcome(exceeded, person('disabled')), { outcome: 'unavailable' })
+    const rows: [
+      code: number,
+      message: string,
+      policy: PolicyAnswer | undefined,
+      entry: AccountState | undefined,
+      Outcome,
+    ][] = [
+      [19, 'Exceed password retry limit. Please try later.', undefined, undefined, state('locked', false)],
+      [
+        19,
+        'Exceed password retry limit. Contact system administrator to reset.',
+        undefined,
+        'disabled',
+        state('locked', false),
+      ],
+      [19, '', { error: 'account_locked' }, undefined, state('locked', false)],
+      [19, '', undefined, 'locked', state('locked', false)],
+      [
+        19,
+        'Account inactivity limit exceeded. Contact system administrator to reset.',
+        undefined,
+        undefined,
+        state('expired', false),
+      ],
+      [
+        19,
+        'Invalid credentials, you now have exceeded the password retry limit.',
+        undefined,
+        undefined,
+        wrong,
+      ],
+      [
+        53,
+        'Account inactivated. Contact system administrator.',
+        undefined,
+        undefined,
+        state('disabled', false),
+      ],
+      [53, '', { error: 'account_locked' }, undefined, state('disabled', false)],
+      [53, '', undefined, 'disabled', state('disabled', false)],
+      [53, '', undefined, 'expired', state('expired', false)],
+      [53, 'Too many failed logins.\n', undefined, undefined, state('locked', false)],
+      [53, 'Entry permanently locked.\n', undefined, undefined, state('locked', false)],
+      [53, 'Account (Kerberos principal) is expired', undefined, undefined, state('expired', false)],
+    ]
+    for (const [code, message, policy, entry, outcome] of rows) {
+      const answer = { code, message, ...(policy && { policy }) }
+      t.same(bindOutcome(answer, person(entry), true), outcome, `${code} ${message} ${entry}`)
+    }
+    for (const [code, entry] of [
+      [19, undefined],
+      [19, 'disabled'],
+      [53, undefined],
+      [53, 'password_expired'],
+      [53, 'locked'],
+    ] as const) {
+      t.match(
+        bindOutcome({ code, message: 'no' }, person(entry)),
+        { outcome: 'unavailable' },
+        `${code} ${entry}`,
+      )
+    }
+  },
+)
+
+t.test(
+  'a domain controller that can ask nobody about an account says nothing about its password',
+  async t => {
+    for (const message of [
+      adMessage('51f'),
+      adMessage('54b'),
+      adMessage('80090346'),
+      '80090311: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 51f, v1db1\0',
+    ]) {
+      t.match(bindOutcome({ code: 49, message }, person()), { outcome: 'unavailable' }, message)
+    }
   },
 )
 
@@ -199,11 +264,10 @@ t.test('entries of FreeIPA, 389 Directory Server and OpenLDAP say theirs', async
     ['freeipa', { krbPasswordExpiration: past, krbLastPwdChange: past }, { state: 'password_must_change' }],
     ['freeipa', { krbPasswordExpiration: future }, { passwordExpiresAtMs: NOW + DAY }],
     ['389ds', { nsAccountLock: 'true' }, { state: 'disabled' }],
-    ['389ds', { accountUnlockTime: future }, { state: 'locked' }],
-    ['389ds', { accountUnlockTime: '19700101000000Z' }, { state: 'locked' }],
-    ['389ds', { accountUnlockTime: past }, {}],
+    ['389ds', { accountUnlockTime: future }, {}],
     ['389ds', { passwordExpirationTime: past }, { state: 'password_expired' }],
     ['389ds', { passwordExpirationTime: '19700101000000Z' }, { state: 'password_must_change' }],
+    ['389ds', { passwordExpirationTime: '19700101000001Z' }, {}],
     ['389ds', { passwordExpirationTime: future }, { passwordExpiresAtMs: NOW + DAY }],
     ['openldap', { pwdAccountLockedTime: '000001010000Z' }, { state: 'locked' }],
     ['openldap', { pwdAccountLockedTime: past }, {}],

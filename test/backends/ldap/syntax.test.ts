@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { AndFilter, EqualityFilter, FilterParser } from 'ldapts'
 import t from 'tap'
-import { matchesGlob, matchGroups, readGroup, unnamedGroup } from '../../../src/backends/ldap/groups/group.ts'
+import {
+  matchesPieces,
+  matchGroups,
+  readGroup,
+  unnamedGroup,
+} from '../../../src/backends/ldap/groups/group.ts'
 import { bindOutcome } from '../../../src/backends/ldap/person/verdict.ts'
 import { presets } from '../../../src/backends/ldap/presets/presets.ts'
 import {
@@ -112,13 +117,15 @@ t.test('only what ends in the base lies under it', async t => {
   t.notOk(isUnder('uid=a\\,ou\\=people,dc=corp,dc=example', base), 'a comma in a value is none')
   t.notOk(isUnder('uid=a,ou=people,dc=corp,dc=example,dc=evil', base))
   t.notOk(isUnder('', base))
+  t.ok(isUnder('uid=a+b,ou=people,dc=corp,dc=example', base), 'as LLDAP writes it')
+  t.notOk(isUnder('uid=a+b,ou=other,dc=corp,dc=example', base))
 })
 
 t.test('a name never becomes a part of the filter', async t => {
   const template = parseFilterTemplate('(& (objectClass=person) (|(uid={username}) (mail={input})))')
   fc.assert(
     fc.property(text, text, (username, input) => {
-      const filter = template.forUser({ username, input })
+      const [{ filter } = {}] = template.forUser({ username, input })
       assert.ok(filter instanceof AndFilter)
       const [, either] = (filter as AndFilter).filters as unknown as [unknown, AndFilter]
       const values = either.filters.map(leaf => (leaf as EqualityFilter).value)
@@ -126,12 +133,30 @@ t.test('a name never becomes a part of the filter', async t => {
     }),
   )
   t.equal(
-    template.show({ username: '*)(uid=*', input: '{username}$&' }),
+    template.forUser({ username: '*)(uid=*', input: '{username}$&' })[0]?.shown,
     '(&(objectClass=person)(|(uid=\\2a\\29\\28uid=\\2a)(mail={username}$&)))',
   )
   t.equal(template.forAnyone().toString(), '(&(objectClass=person)(|(uid=*)(mail=*)))')
   const suffixed = parseFilterTemplate('(userPrincipalName={username}@corp.example)')
-  t.equal(suffixed.forUser({ username: 'a', input: 'b' }).toString().includes('\\40'), true)
+  t.match(suffixed.forUser({ username: 'a', input: 'b' })[0]?.filter.toString(), /\\40/)
+})
+
+t.test('a mail address is looked for only if nobody has the name, and only if it is one', async t => {
+  const shown = (template: string, input: string) =>
+    parseFilterTemplate(template)
+      .forUser({ username: 'alice', input })
+      .map(({ shown }) => shown)
+  const preset = '(&(objectClass=person)(|(uid={username})(mail={mail})))'
+  t.same(shown(preset, 'alice'), ['(&(objectClass=person)(uid=alice))'])
+  t.same(shown(preset, 'alice@corp.example'), [
+    '(&(objectClass=person)(uid=alice))',
+    '(&(objectClass=person)(|(uid=alice)(mail=alice@corp.example)))',
+  ])
+  t.same(shown('(mail={mail})', 'alice'), [], 'nobody')
+  t.same(shown('(mail={mail})', 'a@b'), ['(mail=a@b)'])
+  t.same(shown('(&(uid={username})(mail={mail}))', 'a@b'), ['(&(uid=alice)(mail=a@b))'])
+  t.same(shown('(|(uid={username})(cn={input}))', 'a@b'), ['(|(uid=alice)(cn=a@b))'])
+  t.same(shown('(&(|(a=b)(!(c=d)))(uid={username}))', 'a@b'), ['(&(|(a=b)(!(c=d)))(uid=alice))'])
 })
 
 t.test('a DN never becomes a part of a groups.filter', async t => {
@@ -149,6 +174,7 @@ t.test('a DN never becomes a part of a groups.filter', async t => {
     '(member={input})': /\{dn\} and \{username\}/,
     '(member=x)': /neither/,
     '(member={dn}*)': /wild/,
+    '(|(member={dn})(cn=everybody))': /matches for everybody/,
   }
   for (const [filter, message] of Object.entries(refused)) {
     t.throws(() => parseGroupFilterTemplate(filter), { constructor: FilterTemplateError, message }, filter)
@@ -160,7 +186,7 @@ t.test('a DN never becomes a part of a groups.filter', async t => {
 t.test('a template that is no filter, or could widen one, is refused with the reason', async t => {
   const refused = {
     '(uid={user})': /\{user\} is no placeholder/,
-    '(uid=%u)': /neither \{username\} nor \{input\}/,
+    '(uid=%u)': /neither \{username\} nor \{input\} nor \{mail\}/,
     '(uid={username}': /no filter/,
     '(uid={username})(a=b)': /no filter/,
     '({username}=a)': /no filter/,
@@ -169,6 +195,8 @@ t.test('a template that is no filter, or could widen one, is refused with the re
     '(uid>={username})': /equality/,
     '(member:1.2.840.113556.1.4.1941:={input})': /equality/,
     '(&(uid=a)(!(uid={username})))': /inside/,
+    '(|(uid={username})(uid=carol))': /matches for everybody/,
+    '(|(&(a=b)(uid={username}))(&(a=c)(a=d)))': /matches for everybody/,
     '(&(o=\\c3\\a9)(uid={username}))': /written as itself/,
   }
   for (const [template, reason] of Object.entries(refused)) {
@@ -258,6 +286,7 @@ t.test('entries are read whatever case, number and kind of values the server sen
   const entry = readEntry({ dn: 'cn=a', OBJECTGUID: guid, Mail: 'a@x', cn: ['a', 'b'], empty: [] })
   t.equal(readId(entry, 'objectGUID'), '00112233-4455-6677-8899-aabbccddeeff')
   t.equal(readId(entry, 'entryUUID'), undefined)
+  t.equal(readId(entry, 'cn'), undefined, 'of several none')
   t.same(
     [entry.texts('mail'), entry.texts('CN'), entry.texts('empty'), entry.texts('none')],
     [['a@x'], ['a', 'b'], [], []],
@@ -289,6 +318,12 @@ t.test('a group is named by its first value, unescaped, and never overlooked', a
   t.equal(readGroup('ou=x+cn=Łódź,dc=corp').name, 'Łódź')
   t.equal(readGroup('not a dn').name, 'not a dn')
   t.ok(matchGroups(['not a *'])([readGroup('not a dn')]))
+  const unescaped = readGroup('cn=Sales, EMEA + x,ou=groups,dc=corp,dc=example')
+  t.equal(unescaped.name, 'Sales, EMEA + x', 'as LLDAP writes it')
+  t.equal(unescaped.dn, 'cn=Sales, EMEA + x,ou=groups,dc=corp,dc=example')
+  t.ok(matchGroups(['Sales, EMEA*'])([unescaped]))
+  t.ok(matchGroups(['cn=Sales\\, EMEA \\+ x,ou=groups,*'])([unescaped]))
+  t.equal(readGroup(`cn=a, ${'b'.repeat(2_000)},ou=groups`).name.length > 2_000, true, 'within bounds')
 })
 
 t.test('patterns are matched against DNs in any spelling, others against names', async t => {
@@ -313,6 +348,7 @@ t.test('patterns are matched against DNs in any spelling, others against names',
   )
   t.notOk(matchGroups([])(groups), 'no pattern means nobody')
   t.throws(() => matchGroups(['cn="x",*']), /no pattern over DNs/)
+  t.throws(() => matchGroups(['cn=staff']), /no group has the DN "cn=staff": write the name alone/)
 })
 
 t.test('patterns over SIDs are matched against SIDs, never against names that look like one', async t => {
@@ -328,13 +364,26 @@ t.test('patterns over SIDs are matched against SIDs, never against names that lo
   t.ok(matchGroups(['S-1-team'])([readGroup('cn=S-1-team,dc=corp')]), 'a name like another')
 })
 
+t.test('a star, an equals sign or another composition of a letter in a name is meant as written', async t => {
+  const names = (...them: string[]) => them.map(name => readGroup(`cn=${escapeDn(name)},dc=corp`))
+  t.ok(matchGroups(['C\\2a'])(names('C*')))
+  t.notOk(matchGroups(['C\\2a'])(names('C', 'Cx')))
+  t.ok(matchGroups(['a\\3db'])(names('a=b')))
+  t.ok(matchGroups(['Łód\\c5\\ba'])(names('Łódź')))
+  t.ok(matchGroups(['Cafe\u0301'])(names('Caf\u00e9')) && matchGroups(['Caf\u00e9'])(names('Cafe\u0301')))
+  t.ok(matchGroups(['cn=Cafe\u0301,*'])(names('Caf\u00e9')))
+})
+
 t.test('a star stands for any text', async t => {
-  t.ok(matchesGlob('a*b*c', 'abc') && !matchesGlob('ab*bc', 'abc'), 'no character counts twice')
+  t.ok(
+    matchesPieces(['a', 'b', 'c'], 'abc') && !matchesPieces(['ab', 'bc'], 'abc'),
+    'no character counts twice',
+  )
   const pieces = fc.array(fc.stringMatching(/^[ab]{0,3}$/), { minLength: 1, maxLength: 4 })
   fc.assert(
     fc.property(pieces, fc.stringMatching(/^[ab]{0,9}$/), (parts, subject) => {
       const expected = new RegExp(`^${parts.join('.*')}$`).test(subject)
-      assert.equal(matchesGlob(parts.join('*'), subject), expected)
+      assert.equal(matchesPieces(parts, subject), expected)
     }),
   )
 })

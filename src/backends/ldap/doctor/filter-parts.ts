@@ -50,7 +50,7 @@ function clausesOf(filter: Filter): readonly Filter[] {
 }
 
 function hasName(filter: Filter): boolean {
-  return /\{(username|input)\}/.test(filter.toString())
+  return /\{(username|input|mail)\}/.test(filter.toString())
 }
 
 function nameAttributesOf(filter: Filter): string[] {

@@ -2,13 +2,13 @@
 
 import { createUsernameNormaliser } from '../../../authentication/username.ts'
 import type { BackendServices, Finding } from '../../../plugin.ts'
-import { userFilterOf } from '../check.ts'
+import { userFilterOf } from '../effective.ts'
 import { createGroupFinder } from '../groups/finder.ts'
 import { admit, type Person, readPerson, requestedAttributes } from '../person/user.ts'
 import type { Settings } from '../settings.ts'
 import { isOctets, readEntry } from '../syntax/entry.ts'
 import { anyOf, equals } from '../syntax/filter.ts'
-import type { SearchRequest } from '../wire/connection.ts'
+import type { SearchAnswer, SearchRequest } from '../wire/connection.ts'
 import { orAbort } from '../wire/deadline.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import { describe, SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
@@ -45,8 +45,13 @@ export async function* examinePerson(about: PersonExamined): AsyncGenerator<Find
     yield fail(`user ${user}`, 'this cannot be the name of a user')
     return undefined
   }
-  const filter = names ? userFilter.forUser(names) : userFilter.forAnyone()
-  const { code, message, entries } = await search(about, filter, names ? 2 : 1)
+  const filters = names ? userFilter.forUser(names).map(({ filter }) => filter) : [userFilter.forAnyone()]
+  let answer: SearchAnswer = { code: SUCCESS, message: '', entries: [] }
+  for (const filter of filters) {
+    answer = await search(about, filter, names ? 2 : 1)
+    if (answer.code !== SUCCESS || answer.entries.length > 0) break
+  }
+  const { code, message, entries } = answer
   if (code !== SUCCESS && code !== SIZE_LIMIT_EXCEEDED) {
     yield fail(
       'user_filter',
@@ -131,7 +136,7 @@ async function* whyNoGroups(
   const classes = group?.texts('objectClass') ?? []
   const filter = classes.some(name => /^posixGroup$/i.test(name))
     ? '(&(objectClass=posixGroup)(memberUid={username}))'
-    : `(&${groups.groupFilter}(${preset.memberAttribute}={dn}))`
+    : `(&${groups.groupFilter}(${preset.memberAttributes[0]}={dn}))`
   const advice = `set \`groups.filter: ${filter}\`, or have the server keep memberOf (OpenLDAP: the overlay memberof)`
   yield group === undefined
     ? warn('groups', `${detail}, and no group is to be seen below ${base}`, 'harmless, unless you use groups')

@@ -1,5 +1,6 @@
 import type { Clock, Log } from '../../../plugin.ts'
 import type { Nesting } from '../presets/preset.ts'
+import { formatSid } from '../syntax/sid.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import { createCapabilities } from './capabilities.ts'
 import { createDeadline, tooSlow } from './deadline.ts'
@@ -92,12 +93,21 @@ export function createGroupFinder(
     return { groups: unite(listed, primary ? [primary, ...chain] : chain), way: 'in_chain' }
   }
 
-  async function identify({ groups, way }: FoundGroups, signal: Signal): Promise<FoundGroups> {
+  async function identify(
+    { groups, way }: FoundGroups,
+    member: Member,
+    signal: Signal,
+  ): Promise<FoundGroups> {
     const identified = await identities.withSids(groups, signal)
-    const unidentified = identified.find(({ sid }) => sid === undefined)
+    const withoutSid = identified.find(({ sid }) => sid === undefined)
     // A token holds every SID that a pattern can deny.
-    if (unidentified && way !== 'token_groups' && settings.sidPatterns === 'denied') {
-      const cause = `groups.denied has a SID, and the SID of ${unidentified.dn} cannot be read`
+    if (withoutSid && way !== 'token_groups' && settings.sidPatterns === 'denied') {
+      const cause = `groups.denied has a SID, and the SID of ${withoutSid.dn} cannot be read`
+      throw new DirectoryFailure(cause, { phase: 'search' })
+    }
+    const hidden = settings.deniesNames ? identified.find(group => isHidden(group, member)) : undefined
+    if (hidden) {
+      const cause = `groups.denied has a name, and that of ${hidden.sid} cannot be read: let the service account read every group`
       throw new DirectoryFailure(cause, { phase: 'search' })
     }
     return { groups: identified, way }
@@ -123,7 +133,7 @@ export function createGroupFinder(
   return {
     find: (member, attempt) =>
       inTime(attempt, async signal => {
-        const found = await identify(await findAll(member, signal), signal)
+        const found = await identify(await findAll(member, signal), member, signal)
         if (found.groups.length > max) throw overCap(log, 'groups.max', max)
         return found
       }),
@@ -136,6 +146,19 @@ export function createGroupFinder(
       }),
   }
 }
+
+/** A group of this domain of which only the SID is known: it has a name, and the service account may not read it. */
+function isHidden({ dn, sid }: Group, { primaryGroup }: Member): boolean {
+  if (dn !== undefined || sid === undefined) return false
+  if (sid.startsWith(BUILTIN)) return true
+  const domain = primaryGroup && formatSid(primaryGroup)?.replace(/-\d+$/, '')
+  // Names of other domains' groups are not to be had here; nor those of a domain that somebody was moved from.
+  return domain === undefined ? sid.startsWith(ANY_DOMAIN) : sid.startsWith(`${domain}-`)
+}
+
+/** Where every domain keeps the groups that come with it, and the domains ([MS-DTYP] section 2.4.2.4). */
+const BUILTIN = 'S-1-5-32-'
+const ANY_DOMAIN = 'S-1-5-21-'
 
 const UNREADABLE_TOKEN =
   'the directory shows no tokenGroups: put the service account into Windows Authorization Access Group, or set groups.nesting'

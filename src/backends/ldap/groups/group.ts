@@ -1,5 +1,5 @@
 /** Groups as a directory names them, and what the configuration makes of them. */
-import { canonicalDn, parseDn } from '../syntax/dn.ts'
+import { canonicalDn, parseDn, parseUnescapedDn } from '../syntax/dn.ts'
 
 export interface Group {
   /** The first value of its DN, such as `Wiki Admins`; its SID where nothing more is known. */
@@ -22,7 +22,7 @@ export type GroupMatcher = (groups: readonly Group[]) => boolean
 
 /** @param dn from memberOf; a value that is no DN is its own name, so that no group is ever overlooked */
 export function readGroup(dn: string, sid?: string): NamedGroup {
-  const rdns = parseDn(dn)
+  const rdns = parseDn(dn) ?? parseUnescapedDn(dn)
   const [first] = rdns ?? []
   const pair = first?.find(({ type }) => type === 'cn') ?? first?.[0]
   const canonical = rdns ? canonicalDn(rdns) : dn.toLowerCase()
@@ -43,9 +43,10 @@ const SID_PATTERN = /^S-1-[0-9*-]+$/i
 
 /**
  * Patterns over groups: one with a `=` in it is matched against the DN, one that starts with `S-1-` against the SID, any
- * other against the name. `*` stands for any text, commas included; case does not matter. A literal star is written `\2a`.
+ * other against the name. `*` stands for any text, commas included; case does not matter. A literal star is written `\2a`, and a
+ * `=` in a name `\3d`.
  *
- * @throws {Error} on a pattern that looks like a DN and is none
+ * @throws {Error} on a pattern that looks like a DN and is none, or none of a group
  */
 export function matchGroups(patterns: readonly string[]): GroupMatcher {
   const matchers = patterns.map(matchGroup)
@@ -53,20 +54,46 @@ export function matchGroups(patterns: readonly string[]): GroupMatcher {
 }
 
 function matchGroup(pattern: string): (group: Group) => boolean {
-  const folded = pattern.toLowerCase()
   // Never a name: whoever may create a group could call it so.
-  if (isSidPattern(pattern)) return ({ sid }) => sid !== undefined && matchesGlob(folded, sid.toLowerCase())
-  if (!pattern.includes('=')) return ({ name }) => matchesGlob(folded, name.toLowerCase())
+  if (isSidPattern(pattern)) {
+    const pieces = pattern.toLowerCase().split('*')
+    return ({ sid }) => sid !== undefined && matchesPieces(pieces, sid.toLowerCase())
+  }
+  if (!pattern.includes('=')) {
+    const pieces = pattern.split('*').map(piece => foldName(unescapeHex(piece)))
+    return ({ name }) => matchesPieces(pieces, foldName(name))
+  }
   const glob = canonicalPattern(pattern)
   if (glob === undefined) throw new Error(`${JSON.stringify(pattern)} is no pattern over DNs`)
-  return group => matchesGlob(glob, group.canonicalDn)
+  const pieces = glob.split('*')
+  if (pieces.length === 1 && parseDn(pattern)?.length === 1) {
+    throw new Error(
+      `no group has the DN ${JSON.stringify(pattern)}: write the name alone, or \`${pattern},*\``,
+    )
+  }
+  return group => matchesPieces(pieces, group.canonicalDn)
 }
 
-/** `*` stands for any text. Linear in the text for each piece between two stars. */
-export function matchesGlob(pattern: string, text: string): boolean {
-  const [head = '', ...rest] = pattern.split('*')
+function foldName(name: string): string {
+  return name.normalize('NFC').toLowerCase()
+}
+
+/** `\2a` → `*`, octet by octet as in a DN. */
+function unescapeHex(text: string): string {
+  return text.replace(/(?:\\[0-9a-f]{2})+/gi, octets =>
+    Buffer.from(octets.replaceAll('\\', ''), 'hex').toString(),
+  )
+}
+
+/**
+ * Whether the text is these pieces with any text between them. Linear in the text for each piece.
+ *
+ * @param pieces at least one
+ */
+export function matchesPieces(pieces: readonly string[], text: string): boolean {
+  const [head = '', ...rest] = pieces
   const tail = rest.pop()
-  if (tail === undefined) return text === pattern
+  if (tail === undefined) return text === head
   if (text.length < head.length + tail.length || !text.startsWith(head) || !text.endsWith(tail)) return false
   let from = head.length
   for (const piece of rest) {

@@ -17,10 +17,12 @@ export async function searchInChain(
   { dn }: Member,
   primary: Group | undefined,
   search: GroupSearch,
-  { groupFilter, memberAttribute }: GroupSettings,
+  { groupFilter, memberAttributes }: GroupSettings,
   signal: () => AbortSignal,
 ): Promise<readonly NamedGroup[]> {
   const dns = primary?.dn === undefined ? [dn] : [dn, primary.dn]
-  const chains = dns.map(member => matchesRule(memberAttribute, IN_CHAIN, member))
+  const chains = dns.flatMap(member =>
+    memberAttributes.map(attribute => matchesRule(attribute, IN_CHAIN, member)),
+  )
   return search.matching(allOf(groupFilter, anyOf(chains)), signal())
 }

@@ -27,12 +27,12 @@ const CHUNK = 100
 const ONE_BY_ONE = 8
 
 export function createParents(search: GroupSearch, settings: GroupSettings, clock: Clock): Parents {
-  const { groupFilter, memberAttribute, cacheMs, timeoutMs } = settings
+  const { groupFilter, memberAttributes, cacheMs, timeoutMs } = settings
   const kept = new LRUCache<string, readonly NamedGroup[]>(keeping(MAX_KEPT, cacheMs, clock))
   const underWay = new Map<string, Promise<readonly NamedGroup[]>>()
 
   function query(groups: readonly NamedGroup[], signal: AbortSignal): Promise<readonly NamedGroup[]> {
-    const members = groups.map(({ dn }) => equals(memberAttribute, dn))
+    const members = groups.flatMap(({ dn }) => memberAttributes.map(attribute => equals(attribute, dn)))
     return search.matching(allOf(groupFilter, anyOf(members)), signal)
   }
 

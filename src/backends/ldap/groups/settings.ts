@@ -13,14 +13,16 @@ export interface GroupSettings {
   readonly filter: GroupFilterTemplate | undefined
   /** Lists the DNs of the groups on an entry. */
   readonly groupsAttribute: string
-  /** Lists the DNs of the members on a group. */
-  readonly memberAttribute: string
+  /** Each lists DNs of members on a group. */
+  readonly memberAttributes: readonly string[]
   /** What is a group. */
   readonly groupFilter: Filter
   /** As in Active Directory: entries have a SID, and people a primary group, which no list has. */
   readonly hasSids: boolean
   /** Patterns are about SIDs, so that every group must show its own. */
   readonly sidPatterns: 'none' | 'some' | 'denied'
+  /** Some group is denied by its name or DN, so that every group must show it. */
+  readonly deniesNames: boolean
   readonly maxDepth: number
   readonly max: number
   readonly cacheMs: number

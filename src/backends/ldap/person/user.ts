@@ -70,10 +70,11 @@ export function admit(user: User, groups: readonly Group[], settings: Settings):
   // In one order, however they were found: a directory and a cache have none.
   const names = unique(groups.map(({ name }) => name)).toSorted()
   const theirs = unique(roles.flatMap(({ role, matches }) => (matches(groups) ? [role] : [])))
-  const refusal = denied(groups)
-    ? 'in a denied group'
+  const denial = denied.find(({ matches }) => matches(groups))
+  const refusal = denial
+    ? `in a group that \`groups.denied\` names: ${denial.pattern}`
     : required && !required(groups)
-      ? 'in none of the required groups'
+      ? 'in no group that `groups.required` names'
       : undefined
   return { user: { ...user, groups: names, roles: theirs }, refusal }
 }

@@ -11,15 +11,16 @@
  * | 0      | policy: a grace login                  | good, also where the entry says that the password has expired | yes |
  * | 0      | policy: locked                         | `locked`                      | no       |
  * | 49     | AD 530, 531, 532, 533, 701, 773        | as the table below            | yes      |
- * | 49     | AD 775, 52f                            | `locked`, `restricted`        | no       |
+ * | 49     | AD 775, 52f, 569                       | `locked`, `restricted`        | no       |
  * | 49     | AD 525                                 | `unknown_user`                |          |
- * | 49     | AD 80090346                            | `unavailable`: channel binding, seen before any password | |
+ * | 49     | AD 80090346, 51f, 54b                  | `unavailable`: channel binding, or no domain controller that knows the account | |
  * | 49     | policy: expired                        | `password_expired`: OpenLDAP and 389 DS look after the password | yes |
  * |        |                                        | FreeIPA before it, and others may: what the entry says, or `password_expired` | no |
  * | 49     | policy: locked                         | `locked`: OpenLDAP looks before the password | no |
  * | 49     | anything else                          | `wrong_password`, whatever the entry says | |
- * | 19     | policy: locked, or the entry says so   | `locked` (389 DS)             | no       |
- * | 53     | the entry says `disabled`              | `disabled` (389 DS, FreeIPA: before the password) | no |
+ * | 19     | policy: locked, the entry or the text says so | `locked` (389 DS)      | no       |
+ * | 19     | the text: the limit is exceeded now    | `wrong_password` (389 DS: this was the last guess) | |
+ * | 53     | policy: locked, the entry or the text says so | `disabled`, `expired`, `locked` (389 DS, FreeIPA: before the password) | no |
  * | other  |                                        | `unavailable`                 |          |
  */
 import type { AccountState, Outcome, Warning } from '../../../plugin.ts'
@@ -40,11 +41,23 @@ const SUB_CODES: ReadonlyMap<string, Classified> = new Map<string, Classified>([
   ['531', { state: 'workstation_not_allowed', verified: true }],
   ['532', { state: 'password_expired', verified: true }],
   ['533', { state: 'disabled', verified: true }],
+  ['569', { state: 'restricted', verified: false }],
   ['701', { state: 'expired', verified: true }],
   ['773', { state: 'password_must_change', verified: true }],
   ['775', { state: 'locked', verified: false }],
 ])
 const UNKNOWN_USER = '525'
+/** The domain controller could not ask the one that knows the account, or did not get that far ([MS-ERREF] section 2.2). */
+const NO_VERDICT: ReadonlySet<string> = new Set([BAD_BINDINGS, '80090311', '51f', '54b'])
+
+/** What 389 Directory Server and FreeIPA say in words only, with result 19 or 53, before they look at the password. */
+const SAID_BEFORE: readonly (readonly [said: RegExp, state: AccountState])[] = [
+  [/exceed password retry limit|too many failed logins|permanently locked/i, 'locked'],
+  [/inactivity limit exceeded|principal\) is expired/i, 'expired'],
+  [/account inactivated/i, 'disabled'],
+]
+/** What 389 Directory Server says of the wrong password that reaches its limit, where it does so with result 19. */
+const LAST_GUESS = /you now have exceeded the password retry limit/i
 
 const CONSTRAINT_VIOLATION = 19
 const UNWILLING_TO_PERFORM = 53
@@ -73,7 +86,7 @@ export function bindOutcome(
     case INVALID_CREDENTIALS: {
       const sub = subCode(answer)
       if (sub === UNKNOWN_USER) return { outcome: 'unknown_user' }
-      if (sub === BAD_BINDINGS) break
+      if (sub !== undefined && NO_VERDICT.has(sub)) break
       if (answer.policy?.error === 'password_expired' && !expiryIsProof) {
         return said({ state: user.state ?? 'password_expired', verified: false })
       }
@@ -81,11 +94,12 @@ export function bindOutcome(
       return found ? said(found) : { outcome: 'wrong_password', subject: user.id }
     }
     case CONSTRAINT_VIOLATION:
-      if (answer.policy?.error !== 'account_locked' && user.state !== 'locked') break
-      return said({ state: 'locked', verified: false })
-    case UNWILLING_TO_PERFORM:
-      if (user.state !== 'disabled') break
-      return said({ state: 'disabled', verified: false })
+    case UNWILLING_TO_PERFORM: {
+      if (LAST_GUESS.test(answer.message)) return { outcome: 'wrong_password', subject: user.id }
+      const state = beforePassword(answer, user.state)
+      if (state === undefined) break
+      return said({ state, verified: false })
+    }
   }
   return { outcome: 'unavailable', cause: describe(answer), phase: 'bind', credentialSent: true }
 }
@@ -128,4 +142,15 @@ function afterRefusal({ policy }: BindAnswer, sub: string | undefined): Classifi
   if (policy?.error === 'password_expired') return { state: 'password_expired', verified: true }
   if (policy?.error === 'account_locked') return { state: 'locked', verified: false }
   return SUB_CODES.get(sub ?? '')
+}
+
+function beforePassword(answer: BindAnswer, entry: AccountState | undefined): AccountState | undefined {
+  const text = SAID_BEFORE.find(([said]) => said.test(answer.message))?.[1]
+  if (text !== undefined) return text
+  if (answer.code === CONSTRAINT_VIOLATION) {
+    return answer.policy?.error === 'account_locked' || entry === 'locked' ? 'locked' : undefined
+  }
+  // 389 DS has one word for locked and for inactivated; the result tells them apart.
+  if (answer.policy?.error === 'account_locked') return 'disabled'
+  return entry === 'disabled' || entry === 'expired' ? entry : undefined
 }

@@ -12,14 +12,14 @@ const PASSWORD_EXPIRED = 0x800000
 export const activeDirectory: Preset = {
   userFilter:
     '(&(objectCategory=person)(objectClass=user)' +
-    '(|(sAMAccountName={username})(userPrincipalName={input})(mail={input})))',
+    '(|(sAMAccountName={username})(userPrincipalName={input})(mail={mail})))',
   idAttribute: 'objectGUID',
   usernameAttribute: 'sAMAccountName',
   displayNameAttributes: ['displayName', 'cn'],
   emailAttribute: 'mail',
   groupsAttribute: 'memberOf',
   groupFilter: '(objectClass=group)',
-  memberAttribute: 'member',
+  memberAttributes: ['member'],
   nesting: 'auto',
   asksPolicy: false,
   expiryIsProof: false,

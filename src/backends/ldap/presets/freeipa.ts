@@ -5,14 +5,14 @@ import { readBoolean, readGeneralizedTime } from './values.ts'
 /** FreeIPA and Red Hat Identity Management. */
 export const freeipa: Preset = {
   // Entries of the compatibility tree are no inetOrgPerson: below the domain everybody would be there twice.
-  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={input})))',
+  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={mail})))',
   idAttribute: 'ipaUniqueID',
   usernameAttribute: 'uid',
   displayNameAttributes: ['displayName', 'cn'],
   emailAttribute: 'mail',
   groupsAttribute: 'memberOf',
   groupFilter: '(objectClass=ipaUserGroup)',
-  memberAttribute: 'member',
+  memberAttributes: ['member'],
   // Its memberOf holds groups within groups already.
   nesting: 'direct',
   asksPolicy: true,

@@ -7,7 +7,7 @@ import type { Preset } from './preset.ts'
  */
 export const google: Preset = {
   ...openldap,
-  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={input})))',
+  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={mail})))',
   groupFilter: '(objectClass=groupOfNames)',
   nesting: 'direct',
   asksPolicy: false,

@@ -4,7 +4,7 @@ import type { Preset } from './preset.ts'
 /** LLDAP: it has neither groups within groups nor states of an account. */
 export const lldap: Preset = {
   ...openldap,
-  userFilter: '(&(objectClass=person)(|(uid={username})(mail={input})))',
+  userFilter: '(&(objectClass=person)(|(uid={username})(mail={mail})))',
   groupFilter: '(objectClass=groupOfUniqueNames)',
   nesting: 'direct',
   asksPolicy: false,

@@ -7,14 +7,14 @@ const LOCKED_FOR_EVER_MS = Date.parse('0000-01-01T00:00:00Z')
 
 /** OpenLDAP, with or without the overlays memberof and ppolicy. */
 export const openldap: Preset = {
-  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={input})))',
+  userFilter: '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={mail})))',
   idAttribute: 'entryUUID',
   usernameAttribute: 'uid',
   displayNameAttributes: ['displayName', 'cn'],
   emailAttribute: 'mail',
   groupsAttribute: 'memberOf',
   groupFilter: '(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))',
-  memberAttribute: 'member',
+  memberAttributes: ['member', 'uniqueMember'],
   nesting: 'levels',
   asksPolicy: true,
   expiryIsProof: true,

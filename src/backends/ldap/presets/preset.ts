@@ -25,8 +25,8 @@ export interface Preset {
   readonly groupsAttribute: string
   /** What is a group. */
   readonly groupFilter: string
-  /** Holds the DNs of a group's members. */
-  readonly memberAttribute: string
+  /** Each may hold the DNs of a group's members. */
+  readonly memberAttributes: readonly string[]
   readonly nesting: Nesting
   /** What `readState` looks at. */
   readonly stateAttributes: readonly string[]

@@ -18,6 +18,9 @@ export type Rdn = readonly AttributeValue[]
 // `=` and `*` need no escape in a DN. They get one so that a separator or a wildcard in a pattern is never a value.
 const SPECIAL = /[\p{Cc}"+,;<>\\=*]|^[ #]| $/gu
 const TYPE = /[ ]*([a-z][a-z0-9-]*|\d+(?:\.\d+)*)[ ]*=[ ]*/iy
+const UNESCAPED = /^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|dc|o|cn)=[^,]+)*)$/is
+/** Longer than any DN of a directory that escapes nothing, and short enough to be read twice. */
+const MAX_UNESCAPED = 1_024
 const VALUE = /(?:[^\\"+,;<>]+|\\[0-9a-f]{2}|\\["+,;<>\\ #=])*/iy
 
 /** Escapes a value for a DN, octet by octet as `\xx` (RFC 4514 section 2.4). */
@@ -46,14 +49,26 @@ export function parseDn(text: string): readonly Rdn[] | undefined {
   }
 }
 
+/**
+ * Reads a DN of which the first value was written without the escapes that it needs, as LLDAP does with names such as
+ * `Sales, EMEA`: it ends where only the branches of a tree follow. For comparing, not for sending.
+ */
+export function parseUnescapedDn(text: string): readonly Rdn[] | undefined {
+  if (text.length > MAX_UNESCAPED) return undefined
+  const [, type, value, branches] = UNESCAPED.exec(text) ?? []
+  const rest = branches === undefined ? undefined : parseDn(branches)
+  if (type === undefined || value === undefined || rest === undefined) return undefined
+  return [[{ type: type.toLowerCase(), value: value.trim() }], ...rest]
+}
+
 /** One text for every spelling of a DN: lower case, no blanks around, one way to escape. For comparing, not for sending. */
 export function canonicalDn(rdns: readonly Rdn[]): string {
   return rdns.map(canonicalRdn).join(',')
 }
 
-/** Whether a DN is the base or below it. False for what is no DN. */
+/** Whether a DN is the base or below it. False for what is no DN, not even an unescaped one. */
 export function isUnder(dn: string, base: string): boolean {
-  const inner = parseDn(dn)?.map(canonicalRdn)
+  const inner = (parseDn(dn) ?? parseUnescapedDn(dn))?.map(canonicalRdn)
   const outer = parseDn(base)?.map(canonicalRdn)
   if (!inner || !outer || inner.length < outer.length) return false
   const depth = inner.length - outer.length
@@ -62,7 +77,7 @@ export function isUnder(dn: string, base: string): boolean {
 
 function canonicalRdn(rdn: Rdn): string {
   return rdn
-    .map(({ type, value }) => `${type}=${escapeDn(value.toLowerCase())}`)
+    .map(({ type, value }) => `${type}=${escapeDn(value.normalize('NFC').toLowerCase())}`)
     .sort()
     .join('+')
 }

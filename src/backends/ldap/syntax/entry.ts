@@ -63,14 +63,16 @@ function asOctets(value: Value): Buffer {
 
 /**
  * The stable id in an attribute: objectGUID as the text that Microsoft's tools show, everything else as it is.
- * Undefined if it isn't there or can't be an id.
+ * Undefined if it isn't there, can't be an id, or there are several.
  */
 export function readId(entry: DirectoryEntry, attribute: string): string | undefined {
   if (isGuid(attribute)) {
     const octets = entry.octets(attribute)
     return octets && formatGuid(octets)
   }
-  return entry.texts(attribute)[0] || undefined
+  const [id, ...more] = entry.texts(attribute)
+  // Of several the directory gives now this one first and now that one.
+  return more.length > 0 ? undefined : id || undefined
 }
 
 /** The octets by which an id is searched for; undefined for a text that is no id of this kind. */

@@ -19,8 +19,15 @@ export type EscapedFilter = string & { readonly [escapedFilter]: true }
 export interface Names {
   /** `{username}`: the name without a domain that is ours. */
   readonly username: string
-  /** `{input}`: the whole name, normalised, its domain as typed. */
+  /** `{input}`: the whole name, normalised, its domain as typed. `{mail}`: the same, if it can be an address. */
   readonly input: string
+}
+
+/** One way to look for a person. */
+export interface PersonFilter {
+  readonly filter: Filter
+  /** As text, for people. */
+  readonly shown: string
 }
 
 /** What the placeholders of a `groups.filter` stand for. */
@@ -33,12 +40,13 @@ export interface MemberNames {
 
 /** A `user_filter`, read once. */
 export interface FilterTemplate {
-  /** The filter that finds this person. */
-  forUser(names: Names): Filter
+  /**
+   * The filters that find this person, in order: the next one is asked only where the one before it finds nobody. So whoever
+   * may write an address into their own entry gets nobody's login name into doubt (CVE-2022-39229).
+   */
+  forUser(names: Names): readonly PersonFilter[]
   /** The filter that finds everybody this template can find. */
   forAnyone(): Filter
-  /** `forUser` as text, for people. */
-  show(names: Names): string
 }
 
 /** A `groups.filter`, read once. */
@@ -102,17 +110,22 @@ export function parseFilter(text: string): Filter {
 }
 
 /**
- * Reads a filter with the placeholders `{username}` and `{input}` as values of equality matches.
+ * Reads a filter with the placeholders `{username}`, `{input}` and `{mail}` as values of equality matches. `{mail}` is the whole
+ * name where it has an `@`, and is looked at only if nobody is found by the others.
  *
- * @throws {FilterTemplateError} on anything else
+ * @throws {FilterTemplateError} on anything else, and on a filter that can match whatever name is typed
  */
 export function parseFilterTemplate(text: string): FilterTemplate {
-  const { tree, shown } = readTemplate(text, ['username', 'input'])
+  const tree = readTemplate(text, ['username', 'input', 'mail'])
+  const byName = withoutMail(tree)
+  const byMail = byName?.toString() !== tree.toString()
   return {
-    forUser: ({ username, input }) => fillTree(tree, { username, input }),
+    forUser({ username, input }) {
+      const trees = [byName ?? [], byMail && input.includes('@') ? tree : []].flat()
+      const values = { username, input, mail: input }
+      return trees.map(each => ({ filter: fillTree(each, values), shown: show(each, values) }))
+    },
     forAnyone: () => replaceLeaves(tree, ({ attribute }) => new PresenceFilter({ attribute })),
-    show: ({ username, input }) =>
-      shown.replace(PLACEHOLDER, (_, name: keyof Names) => escapeFilter({ username, input }[name])),
   }
 }
 
@@ -122,26 +135,58 @@ export function parseFilterTemplate(text: string): FilterTemplate {
  * @throws {FilterTemplateError} on anything else
  */
 export function parseGroupFilterTemplate(text: string): GroupFilterTemplate {
-  const { tree } = readTemplate(text, ['dn', 'username'])
+  const tree = readTemplate(text, ['dn', 'username'])
   return { forMember: ({ dn, username }) => fillTree(tree, { dn, username }) }
 }
 
-function readTemplate(text: string, known: readonly [string, string]): { tree: Filter; shown: string } {
+function readTemplate(text: string, known: readonly string[]): Filter {
   const words = known.map(name => `{${name}}`)
+  const listed = new Intl.ListFormat('en', { style: 'long' }).format(words)
   for (const [whole, name = ''] of text.matchAll(PLACEHOLDER)) {
     if (!known.includes(name)) {
-      throw new FilterTemplateError(`${whole} is no placeholder; there are ${words.join(' and ')}`)
+      throw new FilterTemplateError(`${whole} is no placeholder; there are ${listed}`)
     }
   }
   // ldapts' parser reads \c3\a9 as two characters instead of as the two octets of one.
   if (/\\[89a-f][0-9a-f]/i.test(text)) {
     throw new FilterTemplateError('a character beyond ASCII is written as itself, not as \\xx')
   }
-  const shown = compact(text)
-  const tree = parse(shown)
+  const tree = parse(compact(text))
   if (!hasPlaceholder(tree)) throw new FilterTemplateError(`neither ${words.join(' nor ')} occurs in it`)
   refuseMisplaced(tree)
-  return { tree, shown }
+  if (!isBound(tree))
+    throw new FilterTemplateError('a part of (|…) without a placeholder matches for everybody')
+  return tree
+}
+
+/** Whether every way to match it goes through a placeholder. */
+function isBound(filter: Filter): boolean {
+  if (filter instanceof AndFilter) return filter.filters.some(isBound)
+  if (filter instanceof OrFilter) return filter.filters.every(isBound)
+  return hasPlaceholder(filter)
+}
+
+/** What is left when `{mail}` matches nothing; undefined if nothing is. */
+function withoutMail(filter: Filter): Filter | undefined {
+  if (filter instanceof AndFilter) {
+    const filters = filter.filters.map(withoutMail)
+    return filters.includes(undefined) ? undefined : new AndFilter({ filters: filters as Filter[] })
+  }
+  if (filter instanceof OrFilter) {
+    const filters = filter.filters.flatMap(each => withoutMail(each) ?? [])
+    return filters.length === 0 ? undefined : anyOf(filters)
+  }
+  return filter.toString().includes('{mail}') ? undefined : filter
+}
+
+/** The tree with its values, as RFC 4515 writes it. */
+function show(filter: Filter, values: Values): string {
+  if (filter instanceof AndFilter || filter instanceof OrFilter) {
+    const sign = filter instanceof AndFilter ? '&' : '|'
+    return `(${sign}${filter.filters.map(each => show(each, values)).join('')})`
+  }
+  if (!(filter instanceof EqualityFilter && hasPlaceholder(filter))) return filter.toString()
+  return `(${filter.attribute}=${escapeFilter(fill(filter.value.toString(), values))})`
 }
 
 /** Without the blanks between its parts, which ldapts does not skip. */

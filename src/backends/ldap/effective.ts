@@ -1,0 +1,12 @@
+/** What an option is where it is not set: the preset's word. */
+import type { LdapOptions } from './options.ts'
+import { presets } from './presets/presets.ts'
+
+/** The filter that finds one person, or undefined where `custom` has none. */
+export function userFilterOf({ user_filter, preset }: LdapOptions): string | undefined {
+  return user_filter ?? presets[preset].userFilter
+}
+
+export function idAttributeOf({ id_attribute, preset }: LdapOptions): string | undefined {
+  return id_attribute ?? presets[preset].idAttribute
+}
