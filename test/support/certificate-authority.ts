@@ -17,7 +17,7 @@ export interface CertificateAuthority {
 export interface CertificateRequest {
   /** Subject alternative names in openssl's notation; `DNS:localhost` and `IP:127.0.0.1` by default. */
   readonly names?: readonly string[]
-  /** The subject's CN, `localhost` by default. Clients must not look at it where there are alternative names. */
+  /** The subject's CN, `localhost` by default; empty for a subject without any. Clients must not look at it. */
   readonly commonName?: string
   /** Milliseconds since the Unix epoch; yesterday by default. */
   readonly validFrom?: number
@@ -85,7 +85,8 @@ export async function createCertificateAuthority(
     const digest = request.weak === 'signature' ? 'sha1' : 'sha256'
     await writeFile(settingsFile, settings(directory, base, names, digest))
     const keyOptions = request.weak === 'key' ? weakKey : newKey
-    const subject = `/CN=${request.commonName ?? 'localhost'}`
+    const { commonName = 'localhost' } = request
+    const subject = commonName === '' ? '/' : `/CN=${commonName}`
     await openssl('req', '-new', ...keyOptions, '-keyout', keyFile, '-out', requestFile, '-subj', subject)
     await openssl(
       ...['ca', '-batch', '-notext', '-config', settingsFile, '-in', requestFile, '-out', certFile],
@@ -111,7 +112,7 @@ policy = any
 x509_extensions = server
 rand_serial = yes
 [any]
-commonName = supplied
+commonName = optional
 [server]
 basicConstraints = CA:FALSE
 keyUsage = digitalSignature

@@ -1,4 +1,5 @@
 /** The files that `tls` names. */
+import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import type { Log } from '../../plugin.ts'
 import type { LdapOptions } from './options.ts'
@@ -8,8 +9,19 @@ import { type ClientCertificate, checkClientCertificate } from './wire/client-ce
 export async function readCertificates({ tls: { ca_file } }: LdapOptions): Promise<string | undefined> {
   if (ca_file === undefined) return undefined
   const pem = await readFile(ca_file, 'utf8')
-  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem
-  throw new Error(`tls.ca_file: ${ca_file} holds no PEM certificate`)
+  const blocks = pem.match(/-----BEGIN [^-]*CERTIFICATE-----.*?(?:-----END [^-]*-----|$)/gs) ?? []
+  if (blocks.length === 0) throw new Error(`tls.ca_file: ${ca_file} holds no PEM certificate`)
+  for (const [index, block] of blocks.entries()) {
+    try {
+      new X509Certificate(block)
+    } catch {
+      // OpenSSL would leave it out, and all that stand before it, without a word.
+      throw new Error(
+        `tls.ca_file: certificate ${index + 1} of ${blocks.length} in ${ca_file} cannot be read`,
+      )
+    }
+  }
+  return pem
 }
 
 const EVERYBODY_MAY_READ = 0o004

@@ -94,7 +94,6 @@ export function createLdapBackend(
           base,
           scope: 'base',
           attributes: ['1.1'],
-          octetAttributes: [],
           sizeLimit: 1,
         } as const
         const answer = await directory.search({ ...request, filter: userFilter.forAnyone() }, signal)

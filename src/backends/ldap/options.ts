@@ -30,7 +30,7 @@ const tls = Type.Object(
     ca_file: Type.Optional(
       Type.String({
         minLength: 1,
-        description: "PEM file with the only CAs to trust; without it the system's own list holds.",
+        description: 'PEM file with the only CAs to trust; without it the list that Node.js brings holds.',
       }),
     ),
     min_version: WordOption(['TLSv1.2', 'TLSv1.3'], 'Oldest TLS version to accept.', 'TLSv1.2'),

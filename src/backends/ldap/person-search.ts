@@ -4,7 +4,7 @@ import { type Person, readPerson, requestedAttributes } from './person/user.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
 import { isUnder } from './syntax/dn.ts'
-import { isOctets, readEntry } from './syntax/entry.ts'
+import { readEntry } from './syntax/entry.ts'
 import type { SearchAnswer } from './wire/connection.ts'
 import { DirectoryFailure } from './wire/failure.ts'
 import { describe, SIZE_LIMIT_EXCEEDED, SUCCESS } from './wire/result.ts'
@@ -32,13 +32,7 @@ export function createPersonSearch(
   const { idAttribute } = settings
   const base = settings.options.base_dn
   const attributes = requestedAttributes(settings)
-  const request = {
-    base,
-    scope: 'sub',
-    attributes,
-    octetAttributes: attributes.filter(isOctets),
-    sizeLimit: 2,
-  } as const
+  const request = { base, scope: 'sub', attributes, sizeLimit: 2 } as const
 
   function readFound(raw: SearchAnswer['entries'][number]): Person {
     const entry = readEntry(raw)

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { check } from '../../../src/backends/ldap/check/check.ts'
@@ -9,6 +10,7 @@ import { type PresetName, presets } from '../../../src/backends/ldap/presets/pre
 import { parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { resolvePlugin } from '../../../src/backends/registry.ts'
 import { loadConfig } from '../../../src/config/load.ts'
+import { createCertificateAuthority } from '../../support/certificate-authority.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { groupOptions, ldapOptions, ldapServices, tlsOptions } from './ldap-login.ts'
 
@@ -157,8 +159,18 @@ t.test('a backend that cannot work stops the start', async t => {
   const services = ldapServices(createLogRecorder())
   const create = (changes: Partial<LdapOptions>) =>
     ldapPlugin.create(ldapOptions({ ...sound, ...changes }), services)
-  const noCertificate = fileURLToPath(import.meta.url)
+  const noCertificate = fileURLToPath(new URL('../../../package.json', import.meta.url))
   await t.rejects(create({ tls: tlsOptions({ ca_file: noCertificate }) }), /holds no PEM certificate/)
+  const { ca } = await createCertificateAuthority(t.testdir())
+  for (const [broken, which] of [
+    [ca.replace('-----END CERTIFICATE-----\n', ''), /certificate 1 of 1 in .* cannot be read/],
+    [`${ca.replace(/M/g, '#')}${ca}`, /certificate 1 of 2/],
+    [`${ca}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`, /certificate 2 of 2/],
+  ] as const) {
+    const ca_file = join(t.testdirName, 'broken.pem')
+    writeFileSync(ca_file, broken)
+    await t.rejects(create({ tls: tlsOptions({ ca_file }) }), which)
+  }
   await t.rejects(create({ tls: tlsOptions({ ca_file: '/nowhere/ca.pem' }) }), /ENOENT/)
   await t.rejects(create({ base_dn: 'x' }), /no DN/)
   const backend = await create({ urls: ['ldaps://dc1.invalid'] })

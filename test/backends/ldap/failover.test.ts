@@ -415,7 +415,6 @@ async function discovered(t: Scope, dns: string, changes: Partial<DirectoryOptio
         scope: 'base',
         filter: new PresenceFilter({ attribute: 'objectClass' }),
         attributes: ['1.1'],
-        octetAttributes: [],
         sizeLimit: 1,
       },
       AbortSignal.timeout(3_000),

@@ -218,10 +218,6 @@ t.test('exactly one entry, below the base and with an id, or no bind is sent', a
     ],
     'a SASL mechanism': [found('PLAIN', alice.attributes), { outcome: 'unavailable', phase: 'search' }],
     'no DN': [found('', alice.attributes), { outcome: 'unavailable', phase: 'search' }],
-    'an attribute called dn': [
-      found(alice.dn, { ...alice.attributes, dn: `cn=admin,dc=evil` }),
-      { outcome: 'unavailable', phase: 'search' },
-    ],
     'no id': [found(alice.dn, { uid: 'alice' }), { outcome: 'unavailable', cause: /shows no entryUUID/ }],
     'an empty id': [found(alice.dn, { uid: 'alice', entryUUID: '' }), { outcome: 'unavailable' }],
   }

@@ -8,6 +8,7 @@ import { Secret } from '../../../src/authentication/secret.ts'
 import type { Username } from '../../../src/authentication/username.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
+import { type DirectoryEntry, readEntry } from '../../../src/backends/ldap/syntax/entry.ts'
 import type { BackendServices } from '../../../src/plugin.ts'
 import { createLogRecorder, type LogRecorder } from '../../support/log-recorder.ts'
 import type { Slapd, TestScope } from '../../support/slapd.ts'
@@ -112,4 +113,15 @@ export async function openDesk(
         ...changes,
       }),
   }
+}
+
+/** An entry as the wire gives it. */
+export function entryOf({
+  dn,
+  ...attributes
+}: { readonly dn: string } & Record<string, string | Buffer | readonly (string | Buffer)[]>): DirectoryEntry {
+  const octets = Object.entries(attributes).map(
+    ([name, values]) => [name.toLowerCase(), [values].flat().map(value => Buffer.from(value))] as const,
+  )
+  return readEntry({ dn, attributes: new Map(octets) })
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, connect as open, type Socket } from 'no
 import fc from 'fast-check'
 import {
   BindRequest,
+  EqualityFilter,
   ExtendedRequest,
   MessageParser,
   PresenceFilter,
@@ -12,13 +13,14 @@ import {
 } from 'ldapts'
 import t from 'tap'
 import { Secret } from '../../../src/authentication/secret.ts'
+import { MalformedMessage } from '../../../src/backends/ldap/wire/ber.ts'
 import { Connection } from '../../../src/backends/ldap/wire/connection.ts'
 import { once } from '../../../src/backends/ldap/wire/dial.ts'
 import {
-  MalformedMessage,
   messageLength,
   readRequest,
   readResponse,
+  writeResult,
 } from '../../../src/backends/ldap/wire/message.ts'
 import { MessageStream } from '../../../src/backends/ldap/wire/message-stream.ts'
 import {
@@ -55,25 +57,58 @@ const golden = [
   extendedResponse(2, { oid: startTlsOid }),
 ]
 
-t.test('whole messages are read, their result from the last word only', async t => {
-  const none = new Map()
+const none = new Map()
+const said = (code: number, message = '', controls: ReadonlyMap<string, Buffer> = none) => ({
+  code,
+  message,
+  controls,
+})
+
+t.test('whole messages are read: entries, references, and the last word', async t => {
   const two = new Map([
     ['1.2.3', Buffer.from('x')],
     ['1.2.4', Buffer.alloc(0)],
   ])
+  const attributes = new Map([
+    ['cn', [Buffer.from('Łukasz'), Buffer.from('x')]],
+    ['objectguid', [Buffer.alloc(16, 0xff)]],
+    ['none', []],
+  ])
   t.same(golden.map(readResponse), [
-    { id: 2, to: 'bind', resultCode: 49, controls: none },
-    { id: 2, to: 'bind', resultCode: 0, controls: two },
-    { id: 2, to: 'search', resultCode: undefined, controls: none },
-    { id: 2, to: 'search', resultCode: undefined, controls: none },
-    { id: 2, to: 'search', resultCode: 10, controls: none },
-    { id: 2, to: 'extended', resultCode: 0, controls: none },
+    { id: 2, to: 'bind', result: said(49, 'data 52e') },
+    { id: 2, to: 'bind', result: said(0, '', two) },
+    { id: 2, to: 'search', entry: { dn: 'cn=Łukasz,dc=corp', attributes } },
+    { id: 2, to: 'search' },
+    { id: 2, to: 'search', result: said(10) },
+    { id: 2, to: 'extended', result: said(0) },
   ])
   t.equal(readResponse(noticeOfDisconnection()).id, 0)
   t.same(readRequest(requests.bind), { id: 2, operation: 'bind' })
   t.same(readRequest(requests.unbind), { id: 3, operation: 'unbind' })
   t.equal(messageLength(entry.subarray(0, 1)), undefined)
   t.equal(messageLength(entry), entry.length)
+  const talkative = readResponse(bindResponse(2, { code: 49, diagnosticMessage: 'x'.repeat(60_000) }))
+  t.equal(talkative.result?.message.length, 1_000, 'no more of it than anybody reads')
+})
+
+t.test('ldapts is told the code and nothing else, in words that it reads to the end', async t => {
+  for (const to of ['bind', 'search', 'extended'] as const) {
+    for (const [id, code] of [
+      [1, 0],
+      [127, 49],
+      [65_536, 123],
+      [2 ** 31 - 1, 2 ** 31 - 1],
+    ] as const) {
+      const message = writeResult(id, to, code)
+      t.same(readResponse(message), { id, to, result: said(code) })
+      const parsed = Promise.withResolvers<unknown>()
+      const parser = new MessageParser()
+      parser.on('message', parsed.resolve)
+      parser.on('error', parsed.reject)
+      parser.read(message, new Map())
+      t.match(await parsed.promise, { messageId: id, status: code, controls: [] })
+    }
+  }
 })
 
 t.test('what is no message, or only half of one, is refused', async t => {
@@ -94,6 +129,8 @@ t.test('what is no message, or only half of one, is refused', async t => {
     'two lists of controls': '3010020102 6107 0a0100 0400 0400 a000 a000',
     'a control without a type': '3010020102 6107 0a0100 0400 0400 a002 3000',
     'an indefinite length': '3080020102 6107 0a0100 0400 0400 0000',
+    'a name that is no text': '300b020102 6406 0402fffe 3000',
+    'one attribute twice': '3016020102 6411 0400 300d 3004040161 3100 3004 040141 3100',
   }
   for (const [what, hex] of Object.entries(refused)) {
     t.throws(() => readResponse(Buffer.from(hex.replaceAll(' ', ''), 'hex')), MalformedMessage, what)
@@ -107,7 +144,7 @@ t.test('what is no message, or only half of one, is refused', async t => {
   )
 })
 
-t.test('ldapts reads to the end whatever gets past the grammar', async t => {
+t.test('what is read, or refused, is so in bounded time', async t => {
   const mutated = fc
     .tuple(
       fc.constantFrom(...golden),
@@ -122,28 +159,45 @@ t.test('ldapts reads to the end whatever gets past the grammar', async t => {
   let passed = 0
   fc.assert(
     fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 40 })), octets => {
-      const message = Buffer.from(octets)
       try {
-        readResponse(message)
+        readResponse(Buffer.from(octets))
+        passed++
       } catch (error) {
         assert.ok(error instanceof MalformedMessage)
-        return
       }
-      passed++
-      const parser = new MessageParser()
-      parser.on('error', () => {})
-      parser.read(message, new Map())
     }),
     { numRuns: 5_000 },
   )
   t.ok(passed > 100, `${passed} got past`)
 })
 
+t.test('four megabytes of the smallest elements cost no more than a moment', async t => {
+  const empty = Buffer.from('0400', 'hex')
+  const many = (count: number) => Buffer.concat(Array(count).fill(empty))
+  const envelope = (tag: number, content: Buffer) => {
+    const wrap = (tag: number, inside: Buffer) => {
+      const header = Buffer.alloc(6)
+      header.writeUInt8(tag)
+      header.writeUInt8(0x84, 1)
+      header.writeUInt32BE(inside.length, 2)
+      return Buffer.concat([header, inside])
+    }
+    return wrap(0x30, Buffer.concat([Buffer.from('020102', 'hex'), wrap(tag, content)]))
+  }
+  for (const tag of [0x61, 0x65, 0x73, 0x78]) {
+    const message = envelope(tag, many(2_000_000))
+    const before = process.cpuUsage()
+    t.throws(() => readResponse(message), /more than 100000 elements/)
+    const { user, system } = process.cpuUsage(before)
+    t.ok(user + system < 200_000, `${user + system} µs of CPU`)
+  }
+})
+
 interface Wire {
   readonly stream: MessageStream
   /** The directory's side. */
   readonly directory: Socket
-  /** What ldapts would have got. */
+  /** What ldapts gets. */
   readonly passed: Buffer[]
 }
 
@@ -173,7 +227,7 @@ function closed(stream: MessageStream): Promise<unknown> {
 
 t.test('a session comes through whole, wherever the network cuts it', async t => {
   const { stream, directory, passed } = await openWire(t)
-  const session = Buffer.concat([entry, searchReference(2, ['ldap://a']), searchDone(2)])
+  const session = Buffer.concat([entry, searchReference(2, ['ldap://a']), searchDone(2, { code: 4 })])
   for (let cut = 1; cut < session.length; cut++) {
     passed.length = 0
     const exchange = stream.announce()
@@ -182,11 +236,101 @@ t.test('a session comes through whole, wherever the network cuts it', async t =>
     directory.write(session.subarray(0, cut))
     await new Promise(resolve => setImmediate(resolve))
     directory.write(session.subarray(cut))
-    while (passed.length < 3) await event(stream, 'data')
-    assert.deepEqual(Buffer.concat(passed), session)
-    assert.deepEqual(exchange, { sent: true, resultCode: 0, controls: new Map() })
+    await event(stream, 'data')
+    assert.deepEqual(passed, [writeResult(2, 'search', 4)])
+    assert.deepEqual(exchange.entries, [readResponse(entry).entry])
+    assert.deepEqual(exchange.result, said(4))
   }
   t.equal(stream.failure, undefined)
+})
+
+t.test('a message that drips in octet by octet takes no more room than it has octets', async t => {
+  const { stream, directory } = await openWire(t)
+  const exchange = stream.announce()
+  stream.write(requests.search)
+  await event(directory, 'data')
+  const message = searchEntry(2, 'cn=a', { x: Buffer.alloc(5_000) })
+  for (const octet of message) directory.write(Buffer.from([octet]))
+  directory.write(searchDone(2))
+  await event(stream, 'data')
+  t.match(exchange.entries, [{ dn: 'cn=a' }])
+})
+
+t.test('only the first word of a result counts, whatever stands behind it', async t => {
+  // ldapts would take the fourth field for controls, and go round for ever in it; the control for one that it knows.
+  const sorted = Buffer.from('300830000484fffffff8', 'hex')
+  const hostile = {
+    'a field like a list of controls': Buffer.from('300f020102610a0a010004000400a00130', 'hex'),
+    'a control that nobody asked for': bindResponse(2, {
+      controls: [{ oid: '1.2.840.113556.1.4.473', value: sorted }],
+    }),
+  }
+  for (const [what, octets] of Object.entries(hostile)) {
+    const { stream, directory } = await openWire(t)
+    const connection = new Connection(stream, 1_000)
+    directory.once('data', () => directory.write(octets))
+    t.match(await connection.bind('cn=a', new Secret('x')), { code: 0 }, what)
+    await connection.close()
+  }
+})
+
+t.test('a control that was asked for and cannot be read is an outage', async t => {
+  const policy = '1.3.6.1.4.1.42.2.27.8.5.1'
+  for (const value of ['', '30', '3003810100ff', '3002a000', '3003820100']) {
+    const { stream, directory } = await openWire(t)
+    const connection = new Connection(stream, 1_000)
+    const control = { oid: policy, value: Buffer.from(value, 'hex') }
+    directory.once('data', () => directory.write(bindResponse(2, { code: 49, controls: [control] })))
+    const failure = await connection.bind('cn=a', new Secret('x'), undefined, { policy: true }).catch(e => e)
+    t.match(failure, { phase: 'bind', credentialSent: true, connectionLost: true }, value)
+    t.equal(connection.usable, false)
+  }
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 1_000)
+  const control = { oid: '1.2.840.113556.1.4.319', value: Buffer.from('3003020100', 'hex') }
+  directory.once('data', () => directory.write(searchDone(2, { controls: [control] })))
+  const search = {
+    base: '',
+    scope: 'sub',
+    filter: new PresenceFilter({ attribute: 'a' }),
+    attributes: ['1.1'],
+  } as const
+  const paged = connection.search({ ...search, sizeLimit: 10, pageSize: 5 })
+  t.match(await paged.catch(e => e), { phase: 'search', connectionLost: true })
+})
+
+t.test('the first questions of a connection get each its own answer', async t => {
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 1_000)
+  directory.on('data', (octets: Buffer) => {
+    const ids = new Map([
+      ['alice', 0],
+      ['bob', 50],
+    ])
+    let rest = octets
+    while (rest.length > 0) {
+      const message = rest.subarray(0, messageLength(rest))
+      rest = rest.subarray(message.length)
+      const { id } = readRequest(message)
+      const [name = '', code] = [...ids].find(([name]) => message.includes(name)) ?? []
+      directory.write(
+        code === 0
+          ? Buffer.concat([searchEntry(id, `cn=${name}`, {}), searchDone(id)])
+          : searchDone(id, { code }),
+      )
+    }
+  })
+  const ask = (name: string) =>
+    connection.search({
+      base: '',
+      scope: 'sub',
+      filter: new EqualityFilter({ attribute: 'cn', value: name }),
+      attributes: ['1.1'],
+      sizeLimit: 2,
+    })
+  const [alice, bob] = await Promise.all([ask('alice'), ask('bob')])
+  t.match(alice, { code: 0, entries: [{ dn: 'cn=alice' }] })
+  t.match(bob, { code: 50, entries: [] })
 })
 
 t.test('anything but the answer to an open question ends the connection, and is never passed on', async t => {
@@ -208,7 +352,7 @@ t.test('anything but the answer to an open question ends the connection, and is 
     directory.write(octets)
     await closed(stream)
     t.ok(stream.failure, what)
-    t.same([passed, exchange.resultCode], [[], undefined], what)
+    t.same([passed, exchange.result], [[], undefined], what)
   }
 })
 
@@ -219,9 +363,30 @@ t.test('a second answer to one question ends the connection', async t => {
   await event(directory, 'data')
   directory.write(Buffer.concat([bindResponse(2, { code: 49 }), bindResponse(2, { code: 0 })]))
   await closed(stream)
-  t.equal(exchange.resultCode, 49)
-  t.match(passed.map(readResponse), [{ id: 2, to: 'bind', resultCode: 49 }])
+  t.equal(exchange.result?.code, 49)
+  t.match(passed.map(readResponse), [{ id: 2, to: 'bind', result: { code: 49 } }])
   t.equal(passed.length, 1)
+})
+
+t.test('a search brings in a hundred thousand entries at most', async t => {
+  const { stream, directory } = await openWire(t)
+  stream.announce()
+  stream.write(requests.search)
+  await event(directory, 'data')
+  const small = searchEntry(2, '', {})
+  directory.write(Buffer.alloc(small.length * 100_001, small))
+  await closed(stream)
+  t.match(stream.failure, { message: 'there are too many entries' })
+})
+
+t.test('a bind brings in 64 kilobytes at most', async t => {
+  const { stream, directory } = await openWire(t)
+  stream.announce()
+  stream.write(requests.bind)
+  await event(directory, 'data')
+  directory.write(bindResponse(2, { diagnosticMessage: 'x'.repeat(70_000) }))
+  await closed(stream)
+  t.match(stream.failure, { message: 'an answer is too long' })
 })
 
 t.test('an operation brings in four megabytes at most', async t => {
@@ -282,6 +447,33 @@ t.test('a client never gets a second socket, nor one that is closed', async t =>
   const again = await connection.bind('cn=a', password).catch(error => error)
   t.match(again, { credentialSent: false, connectionLost: true })
   t.throws(() => once(stream)(), 'as does a factory of its own')
+})
+
+t.test('a bind whose time is up before it begins is not sent', async t => {
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 1_000)
+  let received = 0
+  directory.on('data', ({ length }) => {
+    received += length
+  })
+  const failure = await connection.bind('cn=a', new Secret('secret'), AbortSignal.abort()).catch(e => e)
+  t.match(failure, { phase: 'bind', credentialSent: false, connectionLost: true })
+  await event(directory, 'close')
+  t.equal(received, 0)
+})
+
+t.test('good-bye takes no longer than half a second, also of one who does not listen', async t => {
+  const { stream, directory } = await openWire(t)
+  const connection = new Connection(stream, 60_000)
+  directory.pause()
+  const flood = { base: 'x'.repeat(8_000_000), scope: 'base', attributes: ['1.1'], sizeLimit: 1 } as const
+  const search = connection.search({ ...flood, filter: new PresenceFilter({ attribute: 'a' }) })
+  search.catch(() => {})
+  const startedAt = performance.now()
+  await connection.close()
+  t.ok(performance.now() - startedAt < 1_500)
+  t.equal(stream.destroyed, true)
+  await t.rejects(search)
 })
 
 t.test('no bind is ever sent without a name and a password, or as a SASL mechanism', async t => {

@@ -277,8 +277,8 @@ t.test('order of SRV records (RFC 2782)', async t => {
 
 t.test('servers by DNS SRV, asked of a real name server', async t => {
   const dns = await startDnsServer(t)
-  const find = (security: Endpoint['security'] = 'ldaps') =>
-    discoverServers('corp.example', security, createResolver([dns.address]))
+  const find = (security: Endpoint['security'] = 'ldaps', anyTarget = false) =>
+    discoverServers({ domain: 'corp.example', security, anyTarget }, createResolver([dns.address]))
   const record = (target: string, port: number) => ({ priority: 0, weight: 100, port, target })
   const urls = (list: readonly ListedServer[]) => list.map(({ endpoint }) => endpoint.url).sort()
 
@@ -344,6 +344,18 @@ t.test('servers by DNS SRV, asked of a real name server', async t => {
     dns.setRecords({ srv: { '_ldap._tcp.corp.example': [record('.', 0)] } })
     await t.rejects(find(), { message: /names no server for corp.example/ })
   })
+
+  t.test(
+    'a target outside of the domain is whatever somebody wrote into DNS: it needs a name to be held to',
+    async t => {
+      const stranger = record('dc1.corp.example.evil.example', 636)
+      dns.setRecords({ srv: { '_ldaps._tcp.corp.example': [stranger, record('notcorp.example', 636)] } })
+      await t.rejects(find(), { message: /corp\.example: .* is outside of it.*tls\.servername/ })
+      t.equal((await find('ldaps', true)).length, 2)
+      dns.setRecords({ srv: { '_ldaps._tcp.corp.example': [stranger, record('DC1.Corp.Example', 636)] } })
+      t.same(urls(await find()), ['ldaps://dc1.corp.example:636'])
+    },
+  )
 
   t.test('no record, and no answer, are told apart', async t => {
     dns.setRecords({})

@@ -10,12 +10,11 @@ import { bindOutcome, bindWarnings } from '../../../src/backends/ldap/person/ver
 import type { EntryState } from '../../../src/backends/ldap/presets/preset.ts'
 import { type PresetName, presets } from '../../../src/backends/ldap/presets/presets.ts'
 import { parseGeneralizedTime } from '../../../src/backends/ldap/presets/values.ts'
-import { readEntry } from '../../../src/backends/ldap/syntax/entry.ts'
-import type { PolicyAnswer } from '../../../src/backends/ldap/wire/connection.ts'
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
+import type { PolicyAnswer } from '../../../src/backends/ldap/wire/policy.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { startSlapd } from '../../support/slapd.ts'
-import { openDesk, slapdOptions } from './ldap-login.ts'
+import { entryOf, openDesk, slapdOptions } from './ldap-login.ts'
 
 const NOW = Date.parse('2026-06-15T12:00:00Z')
 const DAY = 86_400_000
@@ -215,7 +214,7 @@ t.test('who is let in is told of an expiry that is near, and of grace logins', a
 })
 
 const readState = (preset: PresetName, attributes: Record<string, string | string[] | Buffer>): EntryState =>
-  presets[preset].readState(readEntry({ dn: 'cn=a', ...attributes }), NOW)
+  presets[preset].readState(entryOf({ dn: 'cn=a', ...attributes }), NOW)
 const read = readState
 const fileTime = (ms: number) => String(BigInt(ms + 11_644_473_600_000) * 10_000n)
 

@@ -15,7 +15,7 @@ import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
 import { describe, subCode } from '../../../src/backends/ldap/wire/result.ts'
 import { explainTls, tellExplanation } from '../../../src/backends/ldap/wire/tls-failure.ts'
 import { createCertificateAuthority } from '../../support/certificate-authority.ts'
-import { bindResponse, searchDone, searchEntry } from '../../support/ldap-message.ts'
+import { bindResponse, extendedResponse, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { openDesk, slapdOptions, tlsOptions } from './ldap-login.ts'
@@ -43,6 +43,25 @@ async function reasonFor(url: string, changes: Partial<DialOptions> = {}): Promi
   return failure
 }
 
+t.test('a certificate without a subject is as good as any, by its alternative names', async t => {
+  const certificate = await authority.issue({ commonName: '' })
+  const { url } = await startLdapServer(t, { certificate, implicitTls: true })
+  const stream = await dial(parseEndpoint(url, false), dialing(), soon())
+  t.match(stream.tls?.chain, [{ subject: '', names: ['localhost', '127.0.0.1'] }])
+  stream.destroy()
+  t.match(await reasonFor(url, { ca: stranger.ca }), { phase: 'tls', message: /Corp Root/ })
+})
+
+t.test('a refusal of StartTLS is told in as many words as anybody reads', async t => {
+  const { url } = await startLdapServer(t, {
+    onRequest: ({ id }, connection) =>
+      connection.send(extendedResponse(id, { code: 53, diagnosticMessage: 'no'.repeat(20_000) })),
+  })
+  const failure = await dial(parseEndpoint(url, true), dialing(), soon()).catch(error => error)
+  t.match(failure, { phase: 'tls', message: /StartTLS was refused: result 53 \(unwillingToPerform\)/ })
+  t.ok(failure.message.length < 500)
+})
+
 t.test('a failed TLS handshake says what is wrong and what to do', async t => {
   const day = 86_400_000
   const yesterday = Date.now() - day
@@ -64,6 +83,10 @@ t.test('a failed TLS handshake says what is wrong and what to do', async t => {
   })
   const early = await implicit(await authority.issue({ validFrom: Date.now() + day / 2 }))
   t.match(await reasonFor(early), { message: /not valid before on .*clocks/ })
+  for (const names of [['email:alice@corp.example'], ['URI:ldap://localhost'], ['IP:192.0.2.9']]) {
+    const byCnOnly = await implicit(await authority.issue({ names, commonName: 'localhost' }))
+    t.match(await reasonFor(byCnOnly), { phase: 'tls', message: /not for localhost/ }, `a CN, and ${names}`)
+  }
   const nameless = await implicit(await authority.issue({ names: [] }))
   t.match(await reasonFor(nameless), { message: /no subjectAltName.*not one for localhost/ })
 
@@ -274,7 +297,6 @@ t.test('a long answer comes in pages, to the limit and no further', async t => {
     scope: 'sub',
     filter: new EqualityFilter({ attribute: 'objectClass', value: 'inetOrgPerson' }),
     attributes: ['uid'],
-    octetAttributes: [],
     sizeLimit: 1_000,
   }
   const whole = await connection.search(people)
@@ -328,7 +350,6 @@ t.test('a server that knows no pages, or no end of them, is put up with', async 
   const request = {
     scope: 'sub',
     attributes: ['cn'],
-    octetAttributes: [],
     filter: new PresenceFilter({ attribute: 'cn' }),
   } as const
   const all = await connection.search({ ...request, base: 'cn=all', pageSize: 2, sizeLimit: 10 })

@@ -26,7 +26,6 @@ export async function* examineBase(
     scope: 'base',
     filter: anything(),
     attributes: ['1.1'],
-    octetAttributes: [],
     sizeLimit: 1,
   })
   if (answer.code === SUCCESS && answer.entries.length > 0) {

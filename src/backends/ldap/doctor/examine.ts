@@ -166,7 +166,8 @@ async function* listServers(
   const security = tls.starttls ? 'starttls' : insecure ? 'none' : 'ldaps'
   try {
     const resolver = readingCompressed(createResolver(dns_servers))
-    const found = await orAbort(discoverServers(discover, security, resolver), signal, 'connect')
+    const rules = { domain: discover, security, anyTarget: tls.servername !== undefined } as const
+    const found = await orAbort(discoverServers(rules, resolver), signal, 'connect')
     const inOrder = found.toSorted((one, other) => one.priority - other.priority || other.weight - one.weight)
     const shown = inOrder.map(
       ({ endpoint: { url }, priority, weight }) => `${url} (priority ${priority}, weight ${weight})`,

@@ -6,7 +6,7 @@ import { userFilterOf } from '../effective.ts'
 import { createGroupFinder } from '../groups/finder.ts'
 import { admit, type Person, readPerson, requestedAttributes } from '../person/user.ts'
 import type { Settings } from '../settings.ts'
-import { isOctets, readEntry } from '../syntax/entry.ts'
+import { readEntry } from '../syntax/entry.ts'
 import { anyOf, equals } from '../syntax/filter.ts'
 import type { SearchAnswer, SearchRequest } from '../wire/connection.ts'
 import { orAbort } from '../wire/deadline.ts'
@@ -146,7 +146,7 @@ async function* whyNoGroups(
 async function whyNoId(session: Session, settings: Settings, { dn }: DirectoryEntry): Promise<Finding> {
   const { idAttribute, preset } = settings
   const check = `id_attribute ${idAttribute}`
-  const entry = await session.read(dn, [...ID_ATTRIBUTES, idAttribute], ['objectGUID'])
+  const entry = await session.read(dn, [...ID_ATTRIBUTES, idAttribute])
   if (entry && entry.octets(idAttribute) !== undefined) {
     const advice = `groups have to be DNs in ${preset.groupsAttribute}: is \`preset\` the right one?`
     return fail(`person ${dn}`, `a value of ${preset.groupsAttribute} is no DN`, advice)
@@ -167,7 +167,6 @@ function search({ session, settings }: PersonExamined, filter: SearchRequest['fi
     scope: 'sub',
     filter,
     attributes,
-    octetAttributes: attributes.filter(isOctets),
     sizeLimit,
   })
 }

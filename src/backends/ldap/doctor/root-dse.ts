@@ -71,7 +71,7 @@ export async function* readRootDse(
   wallMs: number,
 ): AsyncGenerator<Finding, RootDse | undefined> {
   const check = `directory ${url}`
-  const entry = await session.read('', ATTRIBUTES, ['tokenGroups'])
+  const entry = await session.read('', ATTRIBUTES)
   if (entry === undefined) {
     yield warn(check, 'it shows no root DSE', 'let everybody read the entry with the empty DN')
     return undefined

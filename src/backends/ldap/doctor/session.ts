@@ -21,11 +21,7 @@ export interface Session {
    */
   find(base: string, filter: Filter, attributes?: readonly string[]): Promise<readonly DirectoryEntry[]>
   /** The entry itself; undefined if there is none, or it is not to be seen. */
-  read(
-    dn: string,
-    attributes: readonly string[],
-    octets?: readonly string[],
-  ): Promise<DirectoryEntry | undefined>
+  read(dn: string, attributes: readonly string[]): Promise<DirectoryEntry | undefined>
 }
 
 /** Enough to tell one from several. */
@@ -54,12 +50,11 @@ export function createSession(
         scope: 'sub',
         filter,
         attributes: ['objectClass', ...attributes],
-        octetAttributes: [],
         sizeLimit: SOME,
       }),
-    async read(dn, attributes, octets = []) {
+    async read(dn, attributes) {
       const request = { base: dn, scope: 'base', filter: anything(), sizeLimit: 1 } as const
-      const [entry] = await entries({ ...request, attributes, octetAttributes: octets })
+      const [entry] = await entries({ ...request, attributes })
       return entry
     },
   }

@@ -40,7 +40,6 @@ async function readCapabilities(search: Search, signal: AbortSignal): Promise<Ca
       scope: 'base',
       filter: anything(),
       attributes: ATTRIBUTES,
-      octetAttributes: [],
       sizeLimit: 1,
     },
     signal,

@@ -39,7 +39,7 @@ export function createGroupSearch(
 
   async function searchAll(base: string, filter: Filter, signal: AbortSignal): Promise<NamedGroup[]> {
     const sizeLimit = max + 1
-    const request = { base, scope: 'sub', filter, attributes, octetAttributes: ['objectSid'] } as const
+    const request = { base, scope: 'sub', filter, attributes } as const
     let answer = await search({ ...request, sizeLimit: Math.min(sizeLimit, UNPAGED) }, signal)
     if (CUT_SHORT.has(answer.code) && answer.entries.length < sizeLimit) {
       const { pages } = await capabilities(signal)
@@ -75,7 +75,6 @@ export function createGroupSearch(
           scope: 'base',
           filter: anything(),
           attributes: [attribute],
-          octetAttributes: attribute === 'tokenGroups' ? [attribute] : [],
           sizeLimit: 1,
         },
         signal,

@@ -92,7 +92,7 @@ export function createDirectory(
 
   return {
     async search(request, signal) {
-      const search = () => searchers.use(signal, line => line.search(request))
+      const search = () => searchers.use(signal, line => line.search(request, signal))
       // The slot stays taken until the directory has answered, also when the attempt has ended.
       return orAbort(search().catch(retryOnce(search)), signal, 'search')
     },

@@ -25,23 +25,42 @@ const TLS_PORTS: ReadonlyMap<number, number> = new Map([
   [3268, 3269],
 ])
 
+export interface DiscoveryRules {
+  readonly domain: string
+  /** What `tls` asks for where the record does not say; `starttls` never looks for `_ldaps._tcp`. */
+  readonly security: Endpoint['security']
+  /** Something else than the target says which name its certificate must carry, so that it may be any host. */
+  readonly anyTarget: boolean
+}
+
 /**
  * The servers of a domain by DNS SRV (RFC 2782): those of `_ldaps._tcp`, or else of `_ldap._tcp`, which is all that Active
  * Directory registers: then 389 stands for 636, unless the connection is to start in clear.
  *
- * @param security what `tls` asks for where the record does not say; `starttls` never looks for `_ldaps._tcp`
+ * Whoever can forge an answer of DNS must not be able to name a host of their own, for which they have a certificate (RFC 4513
+ * section 3.1.3): targets outside of the domain do not count.
+ *
  * @throws {Error} if DNS gives no answer, or says that there is none
  */
 export async function discoverServers(
-  domain: string,
-  security: Endpoint['security'],
+  { domain, security, anyTarget }: DiscoveryRules,
   resolver: SrvResolver,
 ): Promise<readonly ListedServer[]> {
+  const servicesOf = async (name: string) => {
+    const records = await resolve(name, resolver)
+    const ours = anyTarget ? records : records.filter(({ name: target }) => isWithin(target, domain))
+    const [stranger] = records
+    if (ours.length > 0 || stranger === undefined) return ours
+    const why = `${stranger.name} is outside of it, and DNS alone vouches for it`
+    throw new Error(
+      `DNS names no server of ${domain}: ${why}: set tls.servername, or urls instead of discover`,
+    )
+  }
   if (security !== 'starttls') {
-    const overTls = await servicesOf(`_ldaps._tcp.${domain}`, resolver)
+    const overTls = await servicesOf(`_ldaps._tcp.${domain}`)
     if (overTls.length > 0) return overTls.map(record => listed(record, record.port, 'ldaps'))
   }
-  const plain = await servicesOf(`_ldap._tcp.${domain}`, resolver)
+  const plain = await servicesOf(`_ldap._tcp.${domain}`)
   if (plain.length === 0) {
     const looked = security === 'starttls' ? '_ldap._tcp' : '_ldaps._tcp and _ldap._tcp'
     throw new Error(`DNS names no server for ${domain}: there is no SRV record ${looked}`)
@@ -81,7 +100,7 @@ export function inTurn<T extends { readonly priority: number; readonly weight: n
   return order
 }
 
-async function servicesOf(name: string, resolver: SrvResolver): Promise<SrvRecord[]> {
+async function resolve(name: string, resolver: SrvResolver): Promise<SrvRecord[]> {
   try {
     const records = await resolver.resolveSrv(name)
     // A target of `.` says that the service is decidedly not offered; c-ares gives it as an empty name.
@@ -92,8 +111,17 @@ async function servicesOf(name: string, resolver: SrvResolver): Promise<SrvRecor
   }
 }
 
+function isWithin(host: string, domain: string): boolean {
+  return `.${fold(host)}`.endsWith(`.${fold(domain)}`)
+}
+
+/** As names are compared, without the dot of the root. */
+function fold(name: string): string {
+  return name.toLowerCase().replace(/\.$/, '')
+}
+
 function listed(record: SrvRecord, port: number, security: Endpoint['security']): ListedServer {
-  const host = record.name.toLowerCase().replace(/\.$/, '')
+  const host = fold(record.name)
   const url = `${security === 'ldaps' ? 'ldaps' : 'ldap'}://${host}:${port}`
   return { endpoint: { url, host, port, security }, priority: record.priority, weight: record.weight }
 }

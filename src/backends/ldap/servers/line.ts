@@ -26,7 +26,7 @@ export interface Line {
   /**
    * @throws {DirectoryFailure} also where the server says that it is out of order
    */
-  search(request: SearchRequest): Promise<SearchAnswer>
+  search(request: SearchRequest, signal: AbortSignal): Promise<SearchAnswer>
   /** @throws {DirectoryFailure} */
   bind(dn: string, password: Secret, signal: AbortSignal, policy: boolean): Promise<BindAnswer>
   /** Makes it a service account's. An anonymous one is told nothing, because every connection starts so. */
@@ -104,8 +104,8 @@ export function createLine(
       return heardAt
     },
 
-    async search(request) {
-      const answer = await ask(() => connection.search(request)).catch(error => {
+    async search(request, signal) {
+      const answer = await ask(() => connection.search(request, signal)).catch(error => {
         broke('search', error)
         throw error
       })

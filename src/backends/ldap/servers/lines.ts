@@ -150,14 +150,18 @@ export function createLines(
 }
 
 function createList(
-  { endpoints, discover, nameServers = [] }: DirectoryOptions,
+  { endpoints, discover, nameServers = [], servername }: DirectoryOptions,
   { clock, log, random }: { readonly clock: Clock; readonly log: Log; readonly random: () => number },
 ): ServerList {
   if (discover === undefined) return fixedList(endpoints)
   const { domain, security, refreshMs } = discover
   return discoveredList({
     // A new resolver each time reads the system's name servers anew.
-    discover: () => discoverServers(domain, security, readingCompressed(createResolver(nameServers))),
+    discover: () =>
+      discoverServers(
+        { domain, security, anyTarget: servername !== undefined },
+        readingCompressed(createResolver(nameServers)),
+      ),
     clock,
     log,
     random,

@@ -19,6 +19,8 @@ export type Rdn = readonly AttributeValue[]
 const SPECIAL = /[\p{Cc}"+,;<>\\=*]|^[ #]| $/gu
 const TYPE = /[ ]*([a-z][a-z0-9-]*|\d+(?:\.\d+)*)[ ]*=[ ]*/iy
 const UNESCAPED = /^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|dc|o|cn)=[^,]+)*)$/is
+/** No directory has longer ones. */
+const MAX_LENGTH = 8_192
 /** Longer than any DN of a directory that escapes nothing, and short enough to be read twice. */
 const MAX_UNESCAPED = 1_024
 const VALUE = /(?:[^\\"+,;<>]+|\\[0-9a-f]{2}|\\["+,;<>\\ #=])*/iy
@@ -28,8 +30,9 @@ export function escapeDn(value: string): EscapedDn {
   return value.replace(SPECIAL, hexPairs) as EscapedDn
 }
 
-/** Reads a DN; undefined for what is none. Quoted and `#hex` values, which no directory sends, count as none. */
+/** Reads a DN; undefined for what is none. Quoted and `#hex` values count as none: of a person that is an outage. */
 export function parseDn(text: string): readonly Rdn[] | undefined {
+  if (text.length > MAX_LENGTH) return undefined
   const rdns: AttributeValue[][] = []
   let rdn: AttributeValue[] = []
   let offset = 0

@@ -1,10 +1,8 @@
-/** An entry as the directory sent it, made regular: ldapts leaves case, number and kind of values to the server. */
-import type { Entry } from 'ldapts'
-
-type Value = string | Buffer
+/** An entry as the directory sent it, made regular. */
+import type { WireEntry } from '../wire/message.ts'
 
 export interface DirectoryEntry {
-  /** Exactly as returned: a bind sends it back octet for octet. Empty if it is none. */
+  /** Exactly as returned: a bind sends it back octet for octet. */
   readonly dn: string
   /** The values that are text; none for an attribute that is not there. Attribute names in any case. */
   texts(attribute: string): readonly string[]
@@ -28,24 +26,19 @@ export interface ValueRange {
 
 const RANGE = /;range=(\d{1,9})-(\d{1,9}|\*)$/
 
-export function readEntry({ dn, ...attributes }: Entry): DirectoryEntry {
-  const values = new Map<string, readonly Value[]>()
-  for (const [attribute, value] of Object.entries(attributes)) {
-    values.set(attribute.toLowerCase(), Array.isArray(value) ? value : [value])
-  }
-  const of = (attribute: string) => values.get(attribute.toLowerCase()) ?? []
+/** Strict, and nothing is dropped from what it reads: two values that differ must not become one. */
+const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export function readEntry({ dn, attributes }: WireEntry): DirectoryEntry {
+  const of = (attribute: string) => attributes.get(attribute.toLowerCase()) ?? []
   return {
-    // In ldapts an attribute called `dn` takes the place of the entry's own, with whatever values it has.
-    dn: typeof dn === 'string' ? dn : '',
-    texts: attribute => of(attribute).filter(value => typeof value === 'string'),
-    octets(attribute) {
-      const [first] = of(attribute)
-      return first === undefined ? undefined : asOctets(first)
-    },
-    allOctets: attribute => of(attribute).map(asOctets),
+    dn,
+    texts: attribute => of(attribute).flatMap(octets => readText(octets) ?? []),
+    octets: attribute => of(attribute)[0],
+    allOctets: of,
     range(attribute) {
       const prefix = `${attribute.toLowerCase()};range=`
-      for (const key of values.keys()) {
+      for (const key of attributes.keys()) {
         if (!key.startsWith(prefix)) continue
         const [, from, to] = RANGE.exec(key) ?? []
         // Not to be taken for a whole list, whatever it is.
@@ -57,8 +50,12 @@ export function readEntry({ dn, ...attributes }: Entry): DirectoryEntry {
   }
 }
 
-function asOctets(value: Value): Buffer {
-  return typeof value === 'string' ? Buffer.from(value) : value
+function readText(octets: Buffer): string | undefined {
+  try {
+    return text.decode(octets)
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -80,11 +77,6 @@ export function idOctets(id: string, attribute: string): Buffer | undefined {
   if (isGuid(attribute)) return parseGuid(id)
   if (/uuid$/i.test(attribute) && !UUID.test(id)) return undefined
   return id === '' ? undefined : Buffer.from(id)
-}
-
-/** Whether an attribute's values are octets, not text. */
-export function isOctets(attribute: string): boolean {
-  return isGuid(attribute) || attribute.toLowerCase() === 'objectsid'
 }
 
 export function isGuid(attribute: string): boolean {

@@ -1,18 +1,13 @@
-import {
-  Client,
-  type Entry,
-  type Filter,
-  PasswordPolicyControl,
-  PresenceFilter,
-  ResultCodeError,
-} from 'ldapts'
+import { Client, type Filter, PasswordPolicyControl, PresenceFilter, ResultCodeError } from 'ldapts'
 import type { Secret } from '../../../plugin.ts'
+import { MalformedMessage } from './ber.ts'
 import { once } from './dial.ts'
 import { DirectoryFailure, reasonOf } from './failure.ts'
+import type { WireEntry, WireResult } from './message.ts'
 import type { Exchange, MessageStream } from './message-stream.ts'
-import { PageControl, readCookie } from './paging.ts'
+import { type Page, type PageControl, readCookie, searchInPages } from './paging.ts'
 import { type PolicyAnswer, readPolicy } from './policy.ts'
-import { type Answer, SIZE_LIMIT_EXCEEDED, SUCCESS } from './result.ts'
+import type { Answer } from './result.ts'
 import { explainEnd, tellExplanation } from './tls-failure.ts'
 
 export interface SearchRequest {
@@ -21,8 +16,6 @@ export interface SearchRequest {
   readonly filter: Filter
   /** By name; `1.1` for none. */
   readonly attributes: readonly string[]
-  /** Those of them that are octets, not text. */
-  readonly octetAttributes: readonly string[]
   /** Entries the directory may return, over all pages. */
   readonly sizeLimit: number
   /** Asks for them in pages of so many (RFC 2696), for answers longer than a server gives at once. */
@@ -36,8 +29,6 @@ export type ServiceIdentity =
   | { readonly method: 'external' }
   | { readonly method: 'anonymous' }
 
-export type { PolicyAnswer } from './policy.ts'
-
 export interface BindAnswer extends Answer {
   /** Only where the directory was asked for it and knows it. */
   readonly policy?: PolicyAnswer
@@ -45,7 +36,12 @@ export interface BindAnswer extends Answer {
 
 export interface SearchAnswer extends Answer {
   /** Without referrals and references: they are not followed. */
-  readonly entries: readonly Entry[]
+  readonly entries: readonly WireEntry[]
+}
+
+interface Answered {
+  readonly entries: readonly WireEntry[]
+  readonly result: WireResult
 }
 
 /** What every server answers cheaply, whoever asks (RFC 4512 section 5.1). */
@@ -54,7 +50,6 @@ const ROOT_DSE: SearchRequest = {
   scope: 'base',
   filter: new PresenceFilter({ attribute: 'objectClass' }),
   attributes: ['1.1'],
-  octetAttributes: [],
   sizeLimit: 1,
 }
 
@@ -84,6 +79,9 @@ export class Connection {
   readonly #timeoutMs: number
   /** Settles when no search in pages is under way. */
   #lastPaged: Promise<unknown> = Promise.resolve()
+  /** Settles when the first request is on its way, or has failed. */
+  #opening: Promise<unknown> | undefined
+  #opened = false
 
   /** @param operationTimeoutMs for each answer */
   constructor(stream: MessageStream, operationTimeoutMs: number) {
@@ -123,10 +121,7 @@ export class Connection {
     if (dn === '' || isSaslMechanism(dn)) throw new TypeError('a bind needs the DN of an account')
     if (!isSendable(password)) throw new TypeError('an empty or malformed password is never sent')
     const control = policy ? new PasswordPolicyControl() : undefined
-    const answer = await this.#bind(() => this.#client.bind(dn, password.reveal(), control), signal)
-    // ldapts fills it in from the answer, whether that was yes or no.
-    const said = control && readPolicy(control.value)
-    return said ? { ...answer, policy: said } : answer
+    return this.#bind(() => this.#client.bind(dn, password.reveal(), control), signal, policy)
   }
 
   /**
@@ -139,29 +134,68 @@ export class Connection {
     return this.#bind(() => this.#client.bind('EXTERNAL'), signal)
   }
 
-  async #bind(bind: () => Promise<void>, signal: AbortSignal | undefined): Promise<Answer> {
+  async #bind(
+    bind: () => Promise<void>,
+    signal: AbortSignal | undefined,
+    asksPolicy = false,
+  ): Promise<BindAnswer> {
     const giveUp = () => this.#stream.fail(new Error('the time for the attempt was used up'))
     if (signal?.aborted) giveUp()
     signal?.addEventListener('abort', giveUp)
-    const exchange = this.#stream.announce()
     try {
-      await bind()
-      return this.#answer('bind', exchange)
-    } catch (error) {
-      return this.#answer('bind', exchange, error)
+      const { code, message, controls } = (await this.#ask('bind', bind)).result
+      const policy = asksPolicy ? this.#read(() => readPolicy(controls), 'bind') : undefined
+      return policy ? { code, message, policy } : { code, message }
     } finally {
       signal?.removeEventListener('abort', giveUp)
+    }
+  }
+
+  /** Asks one question by ldapts, and waits for the last word to it. */
+  async #ask(phase: 'bind' | 'search', ask: () => Promise<unknown>): Promise<Answered> {
+    // Before its client has a socket, ldapts may write what comes second first.
+    while (this.#opening) await this.#opening
+    const exchange = this.#stream.announce()
+    const asking = ask().then(
+      () => this.#answer(phase, exchange),
+      error => this.#answer(phase, exchange, error),
+    )
+    if (!this.#opened) await this.#open(exchange, asking)
+    return asking
+  }
+
+  async #open(exchange: Exchange, asking: Promise<unknown>): Promise<void> {
+    const { promise: sent, resolve } = Promise.withResolvers<void>()
+    exchange.onSent = resolve
+    this.#opening = Promise.race([sent, asking.catch(() => {})])
+    await this.#opening
+    this.#opening = undefined
+    this.#opened = true
+  }
+
+  /** What cannot be read ends the connection, as anything else that is no answer does. */
+  #read<T>(read: () => T, phase: 'bind' | 'search'): T {
+    try {
+      return read()
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      this.#stream.fail(error)
+      const credentialSent = phase === 'bind'
+      throw new DirectoryFailure(error.message, { phase, credentialSent, connectionLost: true })
     }
   }
 
   /**
    * Several may be under way at once; of those in pages one at a time is, as servers keep one place per connection.
    *
-   * @throws {DirectoryFailure} if no answer came
+   * @param signal asks for no further page
+   * @throws {DirectoryFailure} if no answer came, or one that cannot be read
    */
-  async search(request: SearchRequest): Promise<SearchAnswer> {
-    if (request.pageSize === undefined) return (await this.#searchOnce(request)).answer
-    const pages = this.#lastPaged.then(() => this.#searchInPages(request, request.pageSize ?? 1))
+  async search(request: SearchRequest, signal?: AbortSignal): Promise<SearchAnswer> {
+    if (request.pageSize === undefined) return this.#searchOnce(request)
+    const pages = this.#lastPaged.then(() =>
+      searchInPages(request, (...page) => this.#searchOnce(...page), signal),
+    )
     this.#lastPaged = pages.catch(() => {})
     return pages
   }
@@ -186,49 +220,23 @@ export class Connection {
     }
   }
 
-  async #searchInPages(request: SearchRequest, pageSize: number): Promise<SearchAnswer> {
-    const entries: Entry[] = []
-    let cookie: Buffer | undefined
-    // A server may give pages that are not full, but not for ever.
-    const maxPages = Math.ceil(request.sizeLimit / pageSize) + 100
-    for (let page = 0; page < maxPages; page++) {
-      const control = new PageControl(pageSize, cookie)
-      const { answer, controls } = await this.#searchOnce({ ...request, sizeLimit: 0 }, control)
-      entries.push(...answer.entries)
-      if (entries.length > request.sizeLimit) {
-        return { code: SIZE_LIMIT_EXCEEDED, message: '', entries: entries.slice(0, request.sizeLimit) }
-      }
-      cookie = readCookie(controls)
-      if (answer.code !== SUCCESS || cookie === undefined) return { ...answer, entries }
-    }
-    throw new DirectoryFailure('the directory gives page after page without an end', { phase: 'search' })
-  }
-
-  async #searchOnce(
-    request: SearchRequest,
-    page?: PageControl,
-  ): Promise<{ readonly answer: SearchAnswer } & Pick<Exchange, 'controls'>> {
-    const exchange = this.#stream.announce()
-    try {
-      const { searchEntries } = await this.#client.search(
+  async #searchOnce(request: SearchRequest, page?: PageControl): Promise<Page> {
+    const { entries, result } = await this.#ask('search', () =>
+      this.#client.search(
         request.base,
         {
           scope: request.scope,
           filter: request.filter,
           attributes: [...request.attributes],
-          explicitBufferAttributes: [...request.octetAttributes],
           sizeLimit: request.sizeLimit,
           timeLimit: Math.ceil(this.#timeoutMs / 1000),
-          derefAliases: 'never',
         },
         page,
-      )
-      const answer = { ...this.#answer('search', exchange), entries: searchEntries }
-      return { answer, controls: exchange.controls }
-    } catch (error) {
-      const answer = { ...this.#answer('search', exchange, error), entries: [] }
-      return { answer, controls: exchange.controls }
-    }
+      ),
+    )
+    const { code, message, controls } = result
+    const cookie = page && this.#read(() => readCookie(controls), 'search')
+    return { code, message, entries, ...(cookie && { cookie }) }
   }
 
   /** Says good-bye, in bounded time. */
@@ -244,10 +252,9 @@ export class Connection {
     }
   }
 
-  /** The result as it stood on the wire: ldapts takes sizeLimitExceeded for success. */
-  #answer(phase: 'bind' | 'search', { sent, resultCode: code }: Exchange, error?: unknown): Answer {
-    const said = error instanceof ResultCodeError ? error.message : ''
-    if (code === undefined || (error !== undefined && said === '')) {
+  /** What stood on the wire: ldapts takes sizeLimitExceeded for success. */
+  #answer(phase: 'bind' | 'search', { sent, entries, result }: Exchange, error?: unknown): Answered {
+    if (result === undefined || (error !== undefined && !(error instanceof ResultCodeError))) {
       const reason = this.#stream.failure ?? new Error(reasonOf(error))
       this.#stream.fail(reason)
       const credentialSent = phase === 'bind' && sent
@@ -255,7 +262,8 @@ export class Connection {
       const cause = explanation ? tellExplanation(explanation) : reasonOf(reason)
       throw new DirectoryFailure(cause, { phase, credentialSent, connectionLost: true, explanation })
     }
+    const { code } = result
     if (ENDING_RESULTS.has(code)) this.#stream.fail(new Error(`the directory answered ${code}`))
-    return { code, message: said }
+    return { entries, result }
   }
 }

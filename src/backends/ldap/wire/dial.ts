@@ -5,6 +5,7 @@ import type { ClientCertificate } from './client-certificate.ts'
 import type { Endpoint } from './endpoint.ts'
 import { DirectoryFailure, type Explanation, reasonOf } from './failure.ts'
 import { MessageStream } from './message-stream.ts'
+import { describe, SUCCESS } from './result.ts'
 import {
   explainTls,
   NO_ALTERNATIVE_NAMES,
@@ -14,7 +15,7 @@ import {
 } from './tls-failure.ts'
 
 export interface DialOptions {
-  /** PEM; undefined trusts the system's list. */
+  /** PEM; undefined trusts Node's own list. */
   readonly ca: string | undefined
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
   /** Checked against the certificate instead of the host. */
@@ -109,12 +110,12 @@ async function askForTls(socket: Socket, timeoutMs: number): Promise<void> {
   const stream = new MessageStream(socket)
   const client = new Client({ url: 'ldap://starttls', timeout: timeoutMs, createConnection: once(stream) })
   const exchange = stream.announce()
-  try {
-    await client.exop(START_TLS)
-  } catch (error) {
-    throw stream.failure ?? new Error(`StartTLS was refused: ${reasonOf(error)}`)
-  }
-  if (exchange.resultCode !== 0) throw new Error('StartTLS was not confirmed')
+  const failure = await client.exop(START_TLS).then(
+    () => undefined,
+    error => stream.failure ?? error,
+  )
+  if (exchange.result === undefined) throw failure ?? new Error('StartTLS got no answer')
+  if (exchange.result.code !== SUCCESS) throw new Error(`StartTLS was refused: ${describe(exchange.result)}`)
   stream.release()
 }
 
@@ -155,9 +156,10 @@ class TlsError extends Error {
   }
 }
 
-/** By the subject alternative names only: the CN names nobody (RFC 6125 section 6.4.4). */
+/** By the subject alternative names only: the CN names nobody (RFC 6125 section 6.4.4), and Node would look at it. */
 function checkName(name: string, certificate: PeerCertificate): Error | undefined {
-  if (certificate.subjectaltname) return checkServerIdentity(name, certificate)
+  const nameless = {} as PeerCertificate['subject']
+  if (certificate.subjectaltname) return checkServerIdentity(name, { ...certificate, subject: nameless })
   return Object.assign(new Error('no subjectAltName'), { code: NO_ALTERNATIVE_NAMES })
 }
 

@@ -1,31 +1,49 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { MalformedMessage, messageLength, type Operation, readRequest, readResponse } from './message.ts'
+import { MalformedMessage } from './ber.ts'
+import {
+  messageLength,
+  type Operation,
+  readRequest,
+  readResponse,
+  type WireEntry,
+  type WireResult,
+  writeResult,
+} from './message.ts'
 import { HUNG_UP, type TlsSession } from './tls-failure.ts'
 
-/** What one operation may bring in. A user's entry with thousands of groups is a quarter of it. */
-const MAX_OPERATION_BYTES = 4 * 1024 * 1024
+/** What one search may bring in. A user's entry with thousands of groups is a quarter of it. */
+const MAX_SEARCH_BYTES = 4 * 1024 * 1024
+/** As many as `groups.max` can ever ask for. */
+const MAX_ENTRIES = 100_000
+/** Any other answer is a few words. */
+const MAX_ANSWER_BYTES = 64 * 1024
+/** A message that comes in so many pieces is put together now and then, lest each keep its own memory. */
+const MAX_CHUNKS = 1_000
 
 /** What is known of one operation on the wire. */
 export interface Exchange {
   /** Its request has been handed to the socket. */
   sent: boolean
-  /** From the directory's last word, as it stood on the wire. */
-  resultCode: number | undefined
-  /** Beside the last word, by OID (RFC 4511 section 4.1.11). */
-  controls: ReadonlyMap<string, Buffer>
+  /** Told then. */
+  onSent: (() => void) | undefined
+  /** What a search has found so far. */
+  readonly entries: WireEntry[]
+  /** The directory's last word. */
+  result: WireResult | undefined
 }
 
 interface Outstanding {
-  readonly operation: Operation
+  readonly operation: Exclude<Operation, 'unbind'>
   readonly exchange: Exchange
   bytes: number
 }
 
 /**
- * Stands between an open socket and one ldapts client, and lets through whole messages only, one at a time, each the
+ * Stands between an open socket and one ldapts client. It reads what the directory says, and takes only whole messages, each the
  * well-formed answer to a question that is open. Anything else ends the connection: garbage, somebody else's answer, a late
- * or second one, one of another kind, a notice of disconnection (RFC 4511 section 4.4.1), too many octets.
+ * or second one, one of another kind, a notice of disconnection (RFC 4511 section 4.4.1), too many octets. What was found and
+ * said is in the exchange; ldapts, which asks, hears only that its question is answered and with which code.
  *
  * It never emits `error`, because ldapts takes listeners off: it closes, and `failure` says why.
  */
@@ -75,9 +93,12 @@ export class MessageStream extends Duplex {
     return this.#answered
   }
 
-  /** To be called right before a client's method: ldapts writes requests in the order in which they were asked for. */
+  /**
+   * To be called right before a client's method: ldapts writes requests in the order in which they were asked for, but for the
+   * first ones of a client, which must be written one after the other.
+   */
   announce(): Exchange {
-    const exchange: Exchange = { sent: false, resultCode: undefined, controls: new Map() }
+    const exchange: Exchange = { sent: false, onSent: undefined, entries: [], result: undefined }
     this.#announced.push(exchange)
     return exchange
   }
@@ -111,8 +132,9 @@ export class MessageStream extends Duplex {
   override _write(message: Buffer, _encoding: BufferEncoding, done: () => void): void {
     const { id, operation } = readRequest(message)
     const exchange = this.#announced.shift()
-    if (exchange) {
+    if (exchange && operation !== 'unbind') {
       exchange.sent = true
+      exchange.onSent?.()
       this.#outstanding.set(id, { operation, exchange, bytes: 0 })
     }
     // A failed write shows as the socket's own error.
@@ -144,6 +166,7 @@ export class MessageStream extends Duplex {
   readonly #receive = (chunk: Buffer): void => {
     this.#chunks.push(chunk)
     this.#buffered += chunk.length
+    if (this.#chunks.length > MAX_CHUNKS) this.#join()
     try {
       while (!this.destroyed && this.#takeMessage()) {
         // One after the other, each whole.
@@ -160,7 +183,7 @@ export class MessageStream extends Duplex {
     const [first] = this.#chunks
     const length = messageLength(first && first.length >= 6 ? first : this.#join())
     if (length === undefined) return false
-    if (length > MAX_OPERATION_BYTES) throw new MalformedMessage(`a message of ${length} octets is too long`)
+    if (length > MAX_SEARCH_BYTES) throw new MalformedMessage(`a message of ${length} octets is too long`)
     if (this.#buffered < length) return false
     const all = this.#join()
     const message = all.subarray(0, length)
@@ -179,19 +202,22 @@ export class MessageStream extends Duplex {
   }
 
   #pass(message: Buffer): void {
-    const { id, to, resultCode, controls } = readResponse(message)
-    if (id === 0) throw new Error(`the directory ended the session with result ${resultCode}`)
+    const { id, to, entry, result } = readResponse(message)
+    if (id === 0) throw new Error(`the directory ended the session with result ${result?.code}`)
     const asked = this.#outstanding.get(id)
     if (asked?.operation !== to) throw new MalformedMessage('an answer arrived that nobody waits for')
     this.#answered = true
     asked.bytes += message.length
-    if (asked.bytes > MAX_OPERATION_BYTES) throw new MalformedMessage('an answer is too long')
-    if (resultCode !== undefined) {
-      asked.exchange.resultCode = resultCode
-      asked.exchange.controls = controls
-      this.#outstanding.delete(id)
+    if (asked.bytes > (asked.operation === 'search' ? MAX_SEARCH_BYTES : MAX_ANSWER_BYTES)) {
+      throw new MalformedMessage('an answer is too long')
     }
-    this.push(message)
+    if (entry && asked.exchange.entries.push(entry) > MAX_ENTRIES) {
+      throw new MalformedMessage('there are too many entries')
+    }
+    if (result === undefined) return
+    asked.exchange.result = result
+    this.#outstanding.delete(id)
+    this.push(writeResult(id, asked.operation, result.code))
   }
 
   #detach(): void {

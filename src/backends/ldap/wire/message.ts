@@ -1,7 +1,26 @@
 /**
- * The grammar of what a directory may answer (RFC 4511 section 4 and 5.1), checked before ldapts reads it: a length that
- * points past its element would send its parser round for ever, and a result without a code would pass for success.
+ * What a directory may answer (RFC 4511 section 4 and 5.1), read here and not by ldapts, whose parser can be sent round for ever
+ * by a length or a tag where it expects another, and takes a result without a code for success.
  */
+import { isUtf8 } from 'node:buffer'
+import {
+  BOOLEAN,
+  type Budget,
+  CONTROLS,
+  children,
+  type Element,
+  ENUMERATED,
+  expect,
+  INTEGER,
+  MalformedMessage,
+  newBudget,
+  OCTETS,
+  readInteger,
+  readLength,
+  SEQUENCE,
+  SET,
+  writeInteger,
+} from './ber.ts'
 
 /** Tag → name of the requests that ldapts sends for us. */
 const REQUESTS: ReadonlyMap<number, Operation> = new Map([
@@ -11,14 +30,16 @@ const REQUESTS: ReadonlyMap<number, Operation> = new Map([
   [0x42, 'unbind'],
 ])
 
-/** Tag → what it answers, and whether it is the last word. */
-const RESPONSES: ReadonlyMap<number, { readonly to: Operation; readonly final: boolean }> = new Map([
-  [0x61, { to: 'bind', final: true }],
-  [0x64, { to: 'search', final: false }],
-  [0x73, { to: 'search', final: false }],
-  [0x65, { to: 'search', final: true }],
-  [0x78, { to: 'extended', final: true }],
+/** Tag → what it answers. */
+const RESPONSES: ReadonlyMap<number, Operation> = new Map([
+  [0x61, 'bind'],
+  [0x64, 'search'],
+  [0x73, 'search'],
+  [0x65, 'search'],
+  [0x78, 'extended'],
 ])
+const ENTRY = 0x64
+const REFERENCE = 0x73
 
 export type Operation = 'bind' | 'search' | 'extended' | 'unbind'
 
@@ -27,35 +48,37 @@ export interface Request {
   readonly operation: Operation
 }
 
-export interface Response {
-  readonly id: number
-  readonly to: Operation
-  /** On the last word to an operation only. */
-  readonly resultCode: number | undefined
+/** An entry as it stood on the wire (RFC 4511 section 4.5.2). */
+export interface WireEntry {
+  /** As the directory wrote it. */
+  readonly dn: string
+  /** By attribute, in lower case: the octets of each value. */
+  readonly attributes: ReadonlyMap<string, readonly Buffer[]>
+}
+
+/** The last word to an operation (RFC 4511 section 4.1.9). */
+export interface WireResult {
+  readonly code: number
+  /** The diagnostic message. */
+  readonly message: string
   /** What came beside it, by OID: the value of each control, empty if it has none. */
   readonly controls: ReadonlyMap<string, Buffer>
 }
 
-/** The other side does not speak LDAP, or not as RFC 4511 has it. The connection is of no use any more. */
-export class MalformedMessage extends Error {
-  override readonly name = 'MalformedMessage'
+/** At most one of the two; neither for a reference to another server, which is not followed. */
+export interface Response {
+  readonly id: number
+  readonly to: Operation
+  readonly entry?: WireEntry
+  readonly result?: WireResult
 }
 
-const SEQUENCE = 0x30
-const SET = 0x31
-const INTEGER = 0x02
-const ENUMERATED = 0x0a
-const BOOLEAN = 0x01
-const OCTETS = 0x04
-const CONTROLS = 0xa0
 const NO_CONTROLS: ReadonlyMap<string, Buffer> = new Map()
 
-interface Element {
-  readonly tag: number
-  /** Where its content starts and ends. */
-  readonly start: number
-  readonly end: number
-}
+/** No directory has a longer name, in octets. */
+const MAX_DN = 8_192
+/** What is shown of a diagnostic message, in octets. */
+const MAX_DIAGNOSTIC = 1_000
 
 /**
  * How long the message is that starts in these octets, its header included; undefined if more octets are needed to know.
@@ -74,64 +97,99 @@ export function messageLength(octets: Buffer): number | undefined {
  * @throws {MalformedMessage}
  */
 export function readResponse(message: Buffer): Response {
-  const { id, operation, rest } = readEnvelope(message)
-  const kind = RESPONSES.get(operation.tag)
-  if (kind === undefined) throw new MalformedMessage(`0x${operation.tag.toString(16)} answers nothing we ask`)
-  const resultCode = kind.final ? readResult(message, operation) : undefined
-  if (operation.tag === 0x64) checkEntry(message, operation)
-  if (operation.tag === 0x73) checkAll(message, operation, OCTETS)
-  return { id, to: kind.to, resultCode, controls: readControls(message, rest) }
+  const budget = newBudget()
+  const { id, operation, rest } = readEnvelope(message, budget)
+  const to = RESPONSES.get(operation.tag)
+  if (to === undefined) throw new MalformedMessage(`0x${operation.tag.toString(16)} answers nothing we ask`)
+  const controls = readControls(message, rest, budget)
+  switch (operation.tag) {
+    case ENTRY:
+      return { id, to, entry: readEntry(message, operation, budget) }
+    case REFERENCE:
+      for (const uri of children(message, operation, budget)) expect(uri, OCTETS)
+      return { id, to }
+    default:
+      return { id, to, result: { ...readResult(message, operation, budget), controls } }
+  }
+}
+
+/**
+ * A last word with nothing but its code, for ldapts: what else was in the answer is known already, and its parser can be sent
+ * round for ever by what it finds where.
+ */
+export function writeResult(id: number, to: 'bind' | 'search' | 'extended', code: number): Buffer {
+  const tag = { bind: 0x61, search: 0x65, extended: 0x78 }[to]
+  const operation = [...writeInteger(ENUMERATED, code), OCTETS, 0, OCTETS, 0]
+  const content = [...writeInteger(INTEGER, id), tag, operation.length, ...operation]
+  return Buffer.from([SEQUENCE, content.length, ...content])
 }
 
 /** Reads the head of a message that ldapts wrote. */
 export function readRequest(message: Buffer): Request {
-  const { id, operation } = readEnvelope(message)
+  const { id, operation } = readEnvelope(message, newBudget())
   const name = REQUESTS.get(operation.tag)
   if (name === undefined) throw new MalformedMessage(`0x${operation.tag.toString(16)} is nothing we ask`)
   return { id, operation: name }
 }
 
-function readEnvelope(message: Buffer) {
-  const [envelope, ...more] = children(message, { start: 0, end: message.length })
-  const [messageId, operation, ...rest] = envelope ? children(message, expect(envelope, SEQUENCE)) : []
+function readEnvelope(message: Buffer, budget: Budget) {
+  const [envelope, ...more] = children(message, { start: 0, end: message.length }, budget)
+  const [messageId, operation, ...rest] = envelope
+    ? children(message, expect(envelope, SEQUENCE), budget)
+    : []
   if (!messageId || !operation || more.length > 0) throw new MalformedMessage('it is no LDAP message')
   return { id: readInteger(message, expect(messageId, INTEGER)), operation, rest }
 }
 
 /** LDAPResult (section 4.1.9); what may follow its three fields is of no interest. */
-function readResult(message: Buffer, operation: Element): number {
-  const [code, matchedDn, diagnostic] = children(message, operation)
+function readResult(message: Buffer, operation: Element, budget: Budget): Omit<WireResult, 'controls'> {
+  const [code, matchedDn, diagnostic] = children(message, operation, budget)
   if (!code || !matchedDn || !diagnostic) throw new MalformedMessage('a result is incomplete')
   expect(matchedDn, OCTETS)
-  expect(diagnostic, OCTETS)
-  return readInteger(message, expect(code, ENUMERATED))
-}
-
-/** SearchResultEntry (section 4.5.2). */
-function checkEntry(message: Buffer, operation: Element): void {
-  const [name, attributes, ...more] = children(message, operation)
-  if (!name || !attributes || more.length > 0) throw new MalformedMessage('an entry is incomplete')
-  expect(name, OCTETS)
-  for (const attribute of children(message, expect(attributes, SEQUENCE))) {
-    const [type, values, ...others] = children(message, expect(attribute, SEQUENCE))
-    if (!type || !values || others.length > 0) throw new MalformedMessage('an attribute is incomplete')
-    expect(type, OCTETS)
-    // ldapts would take its value for the entry's name, and whoever may write it could be bound as somebody else.
-    if (message.toString('latin1', type.start, type.end) === 'dn') {
-      throw new MalformedMessage('an attribute is called dn')
-    }
-    checkAll(message, expect(values, SET), OCTETS)
+  const { start, end } = expect(diagnostic, OCTETS)
+  return {
+    code: readInteger(message, expect(code, ENUMERATED)),
+    message: message.toString('utf8', start, Math.min(end, start + MAX_DIAGNOSTIC)),
   }
 }
 
+/** SearchResultEntry (section 4.5.2). */
+function readEntry(message: Buffer, operation: Element, budget: Budget): WireEntry {
+  const [name, list, ...more] = children(message, operation, budget)
+  if (!name || !list || more.length > 0) throw new MalformedMessage('an entry is incomplete')
+  const { start, end } = expect(name, OCTETS)
+  // It is sent back at the bind, and must be the same octets then.
+  if (end - start > MAX_DN || !isUtf8(message.subarray(start, end))) {
+    throw new MalformedMessage('a name is too long, or no text')
+  }
+  const attributes = new Map<string, readonly Buffer[]>()
+  for (const attribute of children(message, expect(list, SEQUENCE), budget)) {
+    const [type, values, ...others] = children(message, expect(attribute, SEQUENCE), budget)
+    if (!type || !values || others.length > 0) throw new MalformedMessage('an attribute is incomplete')
+    expect(type, OCTETS)
+    const octets = children(message, expect(values, SET), budget).map(value => {
+      expect(value, OCTETS)
+      return message.subarray(value.start, value.end)
+    })
+    const name = message.toString('latin1', type.start, type.end).toLowerCase()
+    if (attributes.has(name)) throw new MalformedMessage('an attribute is there twice')
+    attributes.set(name, octets)
+  }
+  return { dn: message.toString('utf8', start, end), attributes }
+}
+
 /** Controls (section 4.1.11): at most one list of them. */
-function readControls(message: Buffer, rest: readonly Element[]): ReadonlyMap<string, Buffer> {
+function readControls(
+  message: Buffer,
+  rest: readonly Element[],
+  budget: Budget,
+): ReadonlyMap<string, Buffer> {
   const [controls, ...more] = rest
   if (more.length > 0) throw new MalformedMessage('something follows the controls')
   if (controls === undefined) return NO_CONTROLS
   const found = new Map<string, Buffer>()
-  for (const control of children(message, expect(controls, CONTROLS))) {
-    const [type, ...fields] = children(message, expect(control, SEQUENCE))
+  for (const control of children(message, expect(controls, CONTROLS), budget)) {
+    const [type, ...fields] = children(message, expect(control, SEQUENCE), budget)
     if (!type) throw new MalformedMessage('a control has no type')
     expect(type, OCTETS)
     const order = fields.map(field => field.tag)
@@ -143,48 +201,4 @@ function readControls(message: Buffer, rest: readonly Element[]): ReadonlyMap<st
     found.set(message.toString('latin1', type.start, type.end), octets)
   }
   return found
-}
-
-function checkAll(message: Buffer, element: Element, tag: number): void {
-  for (const child of children(message, element)) expect(child, tag)
-}
-
-function expect(element: Element, tag: number): Element {
-  if (element.tag === tag) return element
-  throw new MalformedMessage(`0x${element.tag.toString(16)} stands where 0x${tag.toString(16)} belongs`)
-}
-
-function readInteger(message: Buffer, { start, end }: Element): number {
-  const length = end - start
-  if (length < 1 || length > 4) throw new MalformedMessage('a number has no or too many octets')
-  const value = message.readIntBE(start, length)
-  if (value < 0) throw new MalformedMessage('a number is negative')
-  return value
-}
-
-/** The elements inside; they fill it to the last octet. */
-function children(message: Buffer, { start, end }: { start: number; end: number }): Element[] {
-  const found: Element[] = []
-  let offset = start
-  while (offset < end) {
-    const tag = message[offset]
-    const content = readLength(message, offset + 1)
-    if (tag === undefined || !content || content.offset + content.length > end) {
-      throw new MalformedMessage('an element is longer than what it stands in')
-    }
-    offset = content.offset + content.length
-    found.push({ tag, start: content.offset, end: offset })
-  }
-  return found
-}
-
-/** A definite length of at most four octets (section 5.1); undefined if it isn't all there. */
-function readLength(octets: Buffer, offset: number): { offset: number; length: number } | undefined {
-  const first = octets[offset]
-  if (first === undefined) return undefined
-  if (first < 0x80) return { offset: offset + 1, length: first }
-  const size = first & 0x7f
-  if (size === 0 || size > 4) throw new MalformedMessage('a length is not definite or absurd')
-  if (octets.length < offset + 1 + size) return undefined
-  return { offset: offset + 1 + size, length: octets.readUIntBE(offset + 1, size) }
 }

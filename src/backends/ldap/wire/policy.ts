@@ -1,5 +1,6 @@
 /** What a password policy says beside the result of a bind (draft-behera-ldap-password-policy-11 section 6.2). */
-import { PasswordPolicyError, type PasswordPolicyValue } from 'ldapts'
+import { PasswordPolicyControl } from 'ldapts'
+import { MalformedMessage, readElements, readNumber, SEQUENCE } from './ber.ts'
 
 export interface PolicyAnswer {
   /** The other errors of the draft are about changing a password, which nobody does here. */
@@ -9,24 +10,57 @@ export interface PolicyAnswer {
 }
 
 const ERRORS: ReadonlyMap<number, NonNullable<PolicyAnswer['error']>> = new Map([
-  [PasswordPolicyError.PasswordExpired, 'password_expired'],
-  [PasswordPolicyError.AccountLocked, 'account_locked'],
-  [PasswordPolicyError.ChangeAfterReset, 'change_after_reset'],
+  [0, 'password_expired'],
+  [1, 'account_locked'],
+  [2, 'change_after_reset'],
 ])
 
-/** @returns undefined if the directory has no policy for this account, or answered without one */
-export function readPolicy(value: PasswordPolicyValue | undefined): PolicyAnswer | undefined {
-  if (value === undefined) return undefined
-  const { error: code, timeBeforeExpiration, graceAuthNsRemaining } = value
-  const error = code === undefined ? undefined : ERRORS.get(code)
-  return {
-    ...(error && { error }),
-    ...(isCount(timeBeforeExpiration) && { expiresInSeconds: timeBeforeExpiration }),
-    ...(isCount(graceAuthNsRemaining) && { graceLogins: graceAuthNsRemaining }),
+const WARNING = 0xa0
+const TIME_BEFORE_EXPIRATION = 0x80
+const GRACE_LOGINS = 0x81
+const ERROR = 0x81
+
+/**
+ * @returns undefined if the directory has no policy for this account, or answered without one
+ * @throws {MalformedMessage}
+ */
+export function readPolicy(controls: ReadonlyMap<string, Buffer>): PolicyAnswer | undefined {
+  const octets = controls.get(PasswordPolicyControl.type)
+  if (octets === undefined) return undefined
+  const [value, ...more] = readElements(octets)
+  if (value?.tag !== SEQUENCE || more.length > 0) throw new MalformedMessage('the policy cannot be read')
+  let answer: PolicyAnswer = {}
+  for (const { tag, content } of readElements(value.content)) {
+    if (tag === WARNING) answer = { ...answer, ...readWarning(content) }
+    else if (tag === ERROR) answer = { ...answer, ...readError(content) }
+    else throw new MalformedMessage('the policy says something unknown')
+  }
+  return answer
+}
+
+function readWarning(octets: Buffer): PolicyAnswer {
+  const [warning] = readElements(octets)
+  switch (warning?.tag) {
+    case TIME_BEFORE_EXPIRATION: {
+      const expiresInSeconds = readCount(warning.content)
+      return expiresInSeconds === undefined ? {} : { expiresInSeconds }
+    }
+    case GRACE_LOGINS: {
+      const graceLogins = readCount(warning.content)
+      return graceLogins === undefined ? {} : { graceLogins }
+    }
+    default:
+      throw new MalformedMessage('the policy warns of something unknown')
   }
 }
 
-/** INTEGER (0 .. maxInt). */
-function isCount(value: number | undefined): value is number {
-  return value !== undefined && Number.isSafeInteger(value) && value >= 0
+/** INTEGER (0 .. maxInt); a negative one says nothing. */
+function readCount(octets: Buffer): number | undefined {
+  const count = readNumber(octets)
+  return count < 0 ? undefined : count
+}
+
+function readError(octets: Buffer): PolicyAnswer {
+  const error = ERRORS.get(readNumber(octets))
+  return error === undefined ? {} : { error }
 }

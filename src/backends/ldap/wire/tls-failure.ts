@@ -55,8 +55,9 @@ export function readChain(certificate: X509Certificate | undefined): readonly Pr
   let current = certificate
   while (current && chain.length < MAX_CHAIN) {
     chain.push({
-      subject: oneLine(current.subject),
-      issuer: oneLine(current.issuer),
+      // Without a subject Node gives undefined, whatever its types say.
+      subject: oneLine(current.subject ?? ''),
+      issuer: oneLine(current.issuer ?? ''),
       names: (current.subjectAltName ?? '')
         .split(', ')
         .filter(Boolean)
