@@ -182,7 +182,10 @@ t.test('a template that is no filter, or could widen one, is refused with the re
   const refused = {
     '(uid={user})': /\{user\} is no placeholder/,
     '(uid=%u)': /neither \{username\} nor \{input\} nor \{mail\}/,
-    '(uid={username}': /no filter/,
+    '(uid={username}': /not closed/,
+    '(&(uid={username})': /not closed/,
+    '(uid=\\7busername\\7d)': /a brace cannot stand/,
+    '(uid={constructor})': /\{constructor\} is no placeholder/,
     '(uid={username})(a=b)': /no filter/,
     '({username}=a)': /no filter/,
     '(uid=*{username}*)': /without wildcards/,

@@ -147,6 +147,7 @@ function readTemplate(text: string, known: readonly string[]): Filter {
       throw new FilterTemplateError(`${whole} is no placeholder; there are ${listed}`)
     }
   }
+  if (/\\7[bd]/i.test(text)) throw new FilterTemplateError('a brace cannot stand in it, not even as \\7b or \\7d')
   // ldapts' parser reads \c3\a9 as two characters instead of as the two octets of one.
   if (/\\[89a-f][0-9a-f]/i.test(text)) {
     throw new FilterTemplateError('a character beyond ASCII is written as itself, not as \\xx')
@@ -195,6 +196,10 @@ function compact(text: string): string {
 }
 
 function parse(text: string): Filter {
+  // ldapts does without the last ones. A parenthesis in a value is written \28 or \29.
+  if (text.split('(').length !== text.split(')').length) {
+    throw new FilterTemplateError('it is no filter (RFC 4515): a parenthesis is not closed')
+  }
   try {
     return FilterParser.parseString(text)
   } catch (error) {
