@@ -37,6 +37,18 @@ const RIGHT_BUT_DISABLED = {
 const WRONG_AND_DISABLED = { ...RIGHT_BUT_DISABLED, passwordVerified: false }
 const WRONG_AND_LOCKED = { ...WRONG_AND_DISABLED, state: 'locked' }
 
+t.test('a name is charged only if every backend could say its word about it', async t => {
+  const required = link(backend('b', UNKNOWN), { on: { accept: 'continue' } })
+  const last = link(backend('c', UNKNOWN))
+  const out = await run([link(backend('a', OUT)), required, last])
+  t.match(out, {
+    verdict: { verdict: 'rejected', reason: 'required' },
+    charge: { name: false, source: false },
+  })
+  const known = await run([link(backend('a', UNKNOWN)), required, last])
+  t.match(known, { verdict: { reason: 'required' }, charge: { name: true, source: true } })
+})
+
 t.test(
   'the table: what each outcome of the first backend makes of a chain whose second would accept',
   async t => {

@@ -1,13 +1,16 @@
 /** `entry_cache`: who logged in a moment ago logs in by one bind, which still proves every password. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'ldapts'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createEntryCache } from '../../../src/backends/ldap/entry-cache.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import { corpPeople } from '../../support/corp.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
+import { bindResponse, searchDone } from '../../support/ldap-message.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { groupOptions, openDesk, slapdOptions } from './ldap-login.ts'
+import type { Script } from './scripted.ts'
+import * as scripted from './scripted.ts'
 
 const { alice, bob } = corpPeople
 const slapd = await startSlapd(t)
@@ -145,6 +148,80 @@ t.test('an outage drops the entry', async t => {
     while ((await desk.login('alice', alice.password)).outcome !== 'accept') await pause(20)
   })
   t.ok(sent.searches > 0)
+})
+
+/** A scripted directory that can change its mind, and how often it was searched. */
+async function openScripted(t: Test, script: Script, changes: Partial<LdapOptions> = {}) {
+  const { server, desk } = await scripted.stage(t, script, {
+    entry_cache: KEPT_MS,
+    groups: groupOptions({ nesting: 'direct' }),
+    ...changes,
+  })
+  const searches = () => server.requests.filter(({ operation }) => operation.type === 'search').length
+  return { desk, searches, login: (password = scripted.alice.password) => desk.login('alice', password) }
+}
+
+t.test('an account that may not log in is not kept', async t => {
+  let disabled = false
+  const { login, searches } = await openScripted(
+    t,
+    scripted.onUserBind((request, connection) => {
+      if (!disabled) return connection.behave(request)
+      const diagnosticMessage = '80090308: LdapErr: comment: AcceptSecurityContext error, data 533, v1db1'
+      return connection.send(bindResponse(request.id, { code: 49, diagnosticMessage }))
+    }),
+  )
+  t.match(await login(), { outcome: 'accept' })
+  disabled = true
+  t.match(await login(), { outcome: 'account_state', state: 'disabled' })
+  const before = searches()
+  await login()
+  t.equal(searches(), before + 1)
+})
+
+t.test('whoever logged in without their groups is not kept so', async t => {
+  const { login, searches } = await openScripted(
+    t,
+    (request, connection) => {
+      const { operation } = request
+      if (operation.type === 'search' && operation.filter.includes('member='))
+        return connection.send(searchDone(request.id, { code: 50 }))
+      if (operation.type !== 'search') return connection.behave(request)
+      const attributes = { ...scripted.alice.attributes, memberOf: `cn=a,${scripted.base}` }
+      return scripted.found(scripted.alice.dn, attributes)(request, connection)
+    },
+    { groups: groupOptions({ nesting: 'levels', when_unreadable: 'omit' }) },
+  )
+  t.match(await login(), { outcome: 'accept', user: { groups: [] } })
+  const before = searches()
+  t.match(await login(), { outcome: 'accept', user: { groups: [] } })
+  t.ok(searches() > before)
+})
+
+t.test('a refusal is charged to whom the DN belongs now, and to nobody if that cannot be known', async t => {
+  let now: object = scripted.alice.attributes
+  let out = false
+  const { login } = await openScripted(t, (request, connection) => {
+    if (request.operation.type !== 'search') return connection.behave(request)
+    if (out) return connection.send(searchDone(request.id, { code: 52 }))
+    return scripted.found(scripted.alice.dn, { ...now })(request, connection)
+  })
+  t.match(await login(), { outcome: 'accept' })
+  now = { uid: 'alice', entryUUID: '00000000-0000-4000-8000-000000000000' }
+  t.match(await login('wrong'), { outcome: 'unavailable', credentialSent: true, cause: /has changed/ })
+  t.match(await login('wrong'), { outcome: 'wrong_password', subject: /^00000000/ })
+  t.match(await login(), { outcome: 'accept' })
+  out = true
+  t.match(await login('wrong'), { outcome: 'unavailable', credentialSent: true })
+})
+
+t.test('a name is kept with the domain it was typed with', async t => {
+  const cache = createEntryCache(KEPT_MS, createFakeClock())
+  const entry = {} as Parameters<typeof cache.put>[1]
+  const typed = (domain: string) => ({ text: 'alice@corp', typed: `alice@${domain}`, user: 'alice', domain })
+  cache.put(typed('corp'), { ...entry, admitted: { user: { groups: [] } } } as never)
+  t.ok(cache.get(typed('corp')))
+  t.notOk(cache.get(typed('alt')))
 })
 
 t.test('it is bounded in people, and in groups over all of them', async t => {

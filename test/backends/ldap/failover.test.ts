@@ -13,12 +13,23 @@ import type { DirectoryOptions } from '../../../src/backends/ldap/servers/direct
 import { startBlackHole } from '../../support/black-hole.ts'
 import { corpBaseDn, corpPeople } from '../../support/corp.ts'
 import { startDnsServer } from '../../support/dns-server.ts'
-import { bindResponse, searchDone } from '../../support/ldap-message.ts'
-import { type ReceivedRequest, startLdapServer } from '../../support/ldap-server.ts'
+import { bindResponse, searchDone, searchEntry } from '../../support/ldap-message.ts'
+import {
+  type LdapServerConnection,
+  type ReceivedRequest,
+  startLdapServer,
+} from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
-import { type Desk, ldapOptions, ldapServices, openDesk, type slapdOptions } from './ldap-login.ts'
+import {
+  type Desk,
+  groupOptions,
+  ldapOptions,
+  ldapServices,
+  openDesk,
+  type slapdOptions,
+} from './ldap-login.ts'
 
 type Scope = Parameters<typeof startTcpProxy>[0]
 
@@ -510,6 +521,100 @@ t.test('without any answer from DNS a login fails in time, and works soon after 
     await pause(20)
   }
   t.ok(performance.now() - back < 2_000, `${Math.round(performance.now() - back)} ms`)
+})
+
+/** One scripted server whose binds the test answers. */
+async function alone(
+  t: Scope,
+  onBind: (request: ReceivedRequest, connection: LdapServerConnection) => unknown,
+  changes = {},
+) {
+  const dn = `uid=alice,${corpBaseDn}`
+  const server = await startLdapServer(t, {
+    onRequest(request, connection) {
+      const { id, operation } = request
+      if (operation.type === 'bind' && operation.dn === dn) return onBind(request, connection)
+      if (operation.type === 'bind') return connection.send(bindResponse(id))
+      if (operation.type !== 'search') return undefined
+      const person = { uid: 'alice', entryUUID: '7b14222a-7bbc-1041-92f6-dfaea8ca88bd' }
+      return connection.send(...(operation.base === '' ? [] : [searchEntry(id, dn, person)]), searchDone(id))
+    },
+  })
+  const groups = groupOptions({ nesting: 'direct' })
+  const desk = await openDesk(t, ldapOptions({ urls: [server.url], insecure: true, groups, ...changes }))
+  const health = async () => (await desk.backend.probe(AbortSignal.timeout(1_000))).servers?.[0]
+  return { server, desk, health }
+}
+
+t.test('what a server says of one person does not put it out of order for all', async t => {
+  for (const [code, diagnosticMessage, ok] of [
+    [80, 'other', true],
+    [53, 'shut out', true],
+    [49, '', true],
+    [51, 'busy', false],
+    [52, 'unavailable', false],
+  ] as const) {
+    const { desk, health } = await alone(t, ({ id }, connection) =>
+      connection.send(bindResponse(id, { code, diagnosticMessage })),
+    )
+    for (let count = 0; count < 3; count++) await login(desk)
+    t.match(await health(), { ok }, `result ${code}`)
+  }
+})
+
+t.test('a server that takes its time is waited for where there is no other one', async t => {
+  const { desk, health } = await alone(t, ({ id }, connection) => {
+    setTimeout(() => connection.send(bindResponse(id)), 1_600)
+  })
+  t.match(await login(desk), { outcome: 'accept' })
+  t.match(await health(), { ok: true })
+})
+
+t.test('logins that give up early say nothing about the server', async t => {
+  const { desk, health } = await alone(t, () => {})
+  for (let count = 0; count < 4; count++) {
+    const hurried = desk.login('alice', alice.password, { signal: AbortSignal.timeout(100) })
+    t.match(await hurried, { outcome: 'unavailable', credentialSent: true })
+  }
+  t.match(await health(), { ok: true })
+})
+
+t.test('a connection that breaks under many searches is one failure of its server', async t => {
+  let breaks = true
+  const dn = `uid=alice,${corpBaseDn}`
+  const server = await startLdapServer(t, {
+    onRequest({ id, operation }, connection) {
+      if (operation.type === 'bind') return connection.send(bindResponse(id))
+      if (operation.type !== 'search' || operation.base === '') return connection.send(searchDone(id))
+      if (!breaks)
+        return connection.send(searchEntry(id, dn, { uid: 'alice', entryUUID: 'x' }), searchDone(id))
+      const asked = server.requests.filter(({ operation }) => operation.type === 'search').length
+      if (asked < 10) return undefined
+      breaks = false
+      return connection.end()
+    },
+  })
+  const desk = await openDesk(
+    t,
+    ldapOptions({ urls: [server.url], insecure: true, groups: groupOptions({ nesting: 'direct' }) }),
+  )
+  await Promise.all(Array.from({ length: 10 }, () => login(desk)))
+  t.match(desk.log.at('warn'), [], 'its breaker stays closed')
+})
+
+t.test('a wrong password of the service account is sent once, however many connections want it', async t => {
+  const server = await startLdapServer(t, {
+    onRequest: ({ id, operation }, connection) =>
+      operation.type === 'bind' && setTimeout(() => connection.send(bindResponse(id, { code: 49 })), 50),
+  })
+  const { pool } = ldapOptions({ urls: [] })
+  const desk = await openDesk(
+    t,
+    ldapOptions({ urls: [server.url], insecure: true, pool: { ...pool, search: 8 } }),
+  )
+  const outcomes = await Promise.all(Array.from({ length: 200 }, () => login(desk)))
+  t.ok(outcomes.every(({ outcome }) => outcome === 'unavailable'))
+  t.equal(server.requests.filter(({ operation }) => operation.type === 'bind').length, 1)
 })
 
 t.test('closing in the middle of an outage ends in time and leaves nothing behind', async t => {

@@ -1,6 +1,7 @@
 /** The backend against a directory that misbehaves as no real one can be made to. Nothing here may ever accept. */
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
+import { UnavailableError } from '../../../src/authentication/outcome.ts'
 import {
   bindResponse,
   extendedResponse,
@@ -187,6 +188,17 @@ t.test('a search that breaks is asked once more, and no search result but 0 and 
     if (code !== 4) t.match(await login(refusing.desk), { outcome: 'unavailable', phase: 'search' })
   }
   t.same(userBinds(refusing.server), [])
+})
+
+t.test('an id that two entries have is nobody’s, and nobody is said to be gone', async t => {
+  const script = onSearch((request, connection) =>
+    connection.send(
+      ...['a', 'b'].map(uid => searchEntry(request.id, `uid=${uid},${base}`, alice.attributes)),
+      searchDone(request.id),
+    ),
+  )
+  const { desk } = await stage(t, script)
+  await t.rejects(desk.backend.getUser(uuid, AbortSignal.timeout(1_000)), UnavailableError)
 })
 
 t.test('exactly one entry, below the base and with an id, or no bind is sent', async t => {

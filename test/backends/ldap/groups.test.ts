@@ -78,6 +78,12 @@ t.test('required, denied and roles count through groups', async t => {
   })
   t.match(await login(nested, 'alice'), { outcome: 'accept', user: { roles: ['admin', 'lodz'] } })
   t.match(await login(nested, 'bob'), { outcome: 'deny', reason: 'in no group that `groups.required` names' })
+  const filter = '(&(objectClass=groupOfUniqueNames)(uniqueMember={dn}))'
+  t.match(
+    await login(await open({ filter, required: ['*'] }), 'bob'),
+    { outcome: 'deny' },
+    'in no group at all',
+  )
   const denying = await open({ denied: ['ring-c'] })
   t.match(await login(denying, 'alice'), {
     outcome: 'deny',
@@ -382,7 +388,8 @@ t.test('tokenGroups is one more question per login once its SIDs are known', asy
 t.test('2,000 groups, in ranges, as tokenGroups and as memberOf', async t => {
   const groups = Array.from({ length: 2_000 }, (_, index) => adGroup(`group-${index}`, 2_000 + index))
   const server = await startAd(t, { token: groups.map(({ sid }) => sid), groups })
-  t.equal((await groupsOf(await openAd(server), 'alice')).length, 2_000)
+  const named = await groupsOf(await openAd(server), 'alice')
+  t.same(named, groups.map((_, index) => `group-${index}`).toSorted(), 'each with its name')
   const listed = await startAd(t, { memberOf: groups.map(({ dn }) => dn), groups: [domainUsers] })
   t.equal(
     (await groupsOf(await openAd(listed, { nesting: 'direct' }), 'alice')).length,
@@ -478,6 +485,83 @@ t.test('where tokenGroups cannot be read the in-chain rule is used, and a line s
   t.match(await login(strict, 'alice'), {
     outcome: 'unavailable',
     cause: /Windows Authorization Access Group/,
+  })
+})
+
+t.test('what memberOf lists counts beside what the in-chain rule finds', async t => {
+  const server = await startAd(t, {
+    chain: [adGroup('Staff', 1_106)],
+    groups: [domainUsers],
+    memberOf: [`CN=Newsletter,CN=Users,${base}`],
+  })
+  t.same(await groupsOf(await openAd(server, { nesting: 'in_chain' }), 'alice'), [
+    'Domain Users',
+    'Newsletter',
+    'Staff',
+  ])
+})
+
+t.test('a group that got another name is known by it after groups.cache', async t => {
+  const groups = [domainUsers, adGroup('Staff', 1_106)]
+  const server = await startAd(t, { token: groups.map(({ sid }) => sid), groups })
+  const clock = createFakeClock()
+  const options = ldapOptions({
+    urls: [server.url],
+    insecure: true,
+    preset: 'active-directory',
+    base_dn: base,
+  })
+  const desk = await openDesk(t, options, clock)
+  t.same(await groupsOf(desk, 'alice'), ['Domain Users', 'Staff'])
+  groups[1] = adGroup('Everybody', 1_106)
+  t.same(await groupsOf(desk, 'alice'), ['Domain Users', 'Staff'])
+  clock.advance(300_001)
+  t.same(await groupsOf(desk, 'alice'), ['Domain Users', 'Everybody'])
+})
+
+t.test('an answer about groups that the server cut short is an outage', async t => {
+  const server = await startAd(t, {
+    groups: [domainUsers],
+    intercept({ id, operation }, connection) {
+      if (operation.type !== 'search' || !operation.filter.includes('1.2.840.113556.1.4.1941')) return false
+      connection.send(searchEntry(id, `CN=Staff,${base}`, {}), searchDone(id, { code: 4 }))
+      return true
+    },
+  })
+  const outcome = await login(await openAd(server, { nesting: 'in_chain' }), 'alice')
+  t.match(outcome, { outcome: 'unavailable', cause: /groups cannot be searched.*sizeLimitExceeded/ })
+})
+
+t.test('a list of groups without an end is given up at groups.max', async t => {
+  let asked = 0
+  const server = await startAd(t, {
+    memberOf: ['a', 'b', 'c', 'd'].map(name => `CN=${name},${base}`),
+    rangeSize: 2,
+    groups: [domainUsers],
+    intercept({ id, operation }, connection) {
+      const [, from] =
+        (operation.type === 'search' && /^memberOf;range=(\d+)-\*$/.exec(operation.attributes[0] ?? '')) || []
+      if (from === undefined) return false
+      asked++
+      const next = Number(from) + 1
+      const part = { [`memberOf;range=${from}-${next}`]: [`CN=${from},${base}`, `CN=${next},${base}`] }
+      connection.send(searchEntry(id, adPerson, part), searchDone(id))
+      return true
+    },
+  })
+  const outcome = await login(await openAd(server, { nesting: 'direct', max: 50 }), 'alice')
+  t.match(outcome, { outcome: 'unavailable', cause: /groups\.max / })
+  t.ok(asked < 30, `${asked} parts`)
+})
+
+t.test('a group whose name is no text lets nobody in, lest it be a denied one', async t => {
+  const server = await startAd(t, {
+    groups: [domainUsers],
+    memberOf: [Buffer.from('434e3dfffe', 'hex') as never],
+  })
+  t.match(await login(await openAd(server, { nesting: 'direct' }), 'alice'), {
+    outcome: 'unavailable',
+    cause: /groups that are not text/,
   })
 })
 

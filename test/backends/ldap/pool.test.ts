@@ -1,4 +1,5 @@
 /** Connections that are kept and lent out. */
+import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import type { Trust } from '../../../src/backends/ldap/servers/members.ts'
@@ -112,6 +113,46 @@ t.test('no more are made than are wanted or allowed, and who waits is served in 
   }
   t.same(order, [0, 1, 2, 3, 4])
   t.equal(made.length, 2)
+})
+
+t.test('one that does not answer when it is tried is never used again', async t => {
+  const { useOne, made } = stage(t)
+  await useOne()
+  const [first] = made
+  if (first === undefined) throw new Error('none was made')
+  first.trust = 'once_tried'
+  const next = useOne()
+  await turn()
+  first.answer(false)
+  t.equal(await next, 1)
+  t.equal(first.closed, true)
+  first.trust = 'now'
+  t.equal(await useOne(), 1)
+})
+
+t.test('whoever waited and was served leaves nothing behind on their signal', async t => {
+  const { hold } = stage(t, { maxConnections: 1 })
+  const first = hold()
+  await first.got
+  const { signal } = new AbortController()
+  const second = hold(signal)
+  await first.end()
+  await second.got
+  t.same(getEventListeners(signal, 'abort'), [])
+  await second.end()
+})
+
+t.test('a connection at work is not idle, however long the work takes', async t => {
+  const { hold, clock, made, pool } = stage(t, { maxUses: 2, maxConnections: 1 })
+  const long = hold()
+  await long.got
+  clock.advance(600_001)
+  pool.review()
+  const beside = hold()
+  t.equal((await beside.got).name, 0)
+  await beside.end()
+  await long.end()
+  t.equal(made.length, 1)
 })
 
 t.test('who comes does not overtake who waits', async t => {

@@ -12,8 +12,10 @@ import { type PresetName, presets } from '../../../src/backends/ldap/presets/pre
 import { resolvePlugin } from '../../../src/backends/registry.ts'
 import { checkCommand } from '../../../src/commands/check.ts'
 import { loadConfig } from '../../../src/config/load.ts'
+import { bindResponse } from '../../support/ldap-message.ts'
 import { startSlapd, type TestScope } from '../../support/slapd.ts'
 import { type Desk, openDesk } from './ldap-login.ts'
+import * as scripted from './scripted.ts'
 
 const folder = t.testdir()
 const fixture = (name: string) => fileURLToPath(new URL(`../../../fixtures/ldap/${name}`, import.meta.url))
@@ -135,6 +137,24 @@ for (const [name, { alice, accept, others = {} }] of Object.entries(kinds) as [P
     }
   })
 }
+
+t.test('an expired password is proof only where the directory looks at the password first', async t => {
+  const looksFirst: PresetName[] = ['openldap', '389ds']
+  const policy = { oid: '1.3.6.1.4.1.42.2.27.8.5.1', value: Buffer.from('3003810100', 'hex') }
+  for (const preset of Object.keys(presets) as PresetName[]) {
+    if (!presets[preset].asksPolicy) continue
+    const script = scripted.onUserBind((request, connection) =>
+      connection.send(bindResponse(request.id, { code: 49, controls: [policy] })),
+    )
+    const own = { user_filter: '(uid={username})', id_attribute: 'entryUUID' }
+    const { desk } = await scripted.stage(t, script, { preset, ...own })
+    t.match(
+      await desk.login('alice', 'x'),
+      { ...state('password_expired', looksFirst.includes(preset)), subject: scripted.uuid },
+      preset,
+    )
+  }
+})
 
 t.test('every preset is tried here or against a real domain', async t => {
   const tried = [...Object.keys(kinds), 'active-directory', 'samba']

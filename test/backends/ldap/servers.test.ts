@@ -345,6 +345,11 @@ t.test('servers by DNS SRV, asked of a real name server', async t => {
     await t.rejects(find(), { message: /names no server for corp.example/ })
   })
 
+  t.test('what is offered over TLS is used over TLS, whatever else is allowed', async t => {
+    dns.setRecords({ srv: { '_ldaps._tcp.corp.example': [record('dc1.corp.example', 636)] } })
+    t.match(await find('none'), [{ endpoint: { url: 'ldaps://dc1.corp.example:636', security: 'ldaps' } }])
+  })
+
   t.test(
     'a target outside of the domain is whatever somebody wrote into DNS: it needs a name to be held to',
     async t => {

@@ -207,6 +207,7 @@ t.test('a template that is no filter, or could widen one, is refused with the re
 })
 
 t.test('a GUID is written as Microsoft writes it, and read back', async t => {
+  for (const length of [0, 15, 17]) t.equal(formatGuid(Buffer.alloc(length)), undefined, `${length} octets`)
   const octets = Buffer.from('33221100554477668899aabbccddeeff', 'hex')
   t.equal(formatGuid(octets), '00112233-4455-6677-8899-aabbccddeeff')
   t.equal(formatGuid(octets.subarray(1)), undefined)

@@ -360,6 +360,45 @@ t.test('a server that knows no pages, or no end of them, is put up with', async 
   )
 })
 
+t.test('a connection is given up after a result that is about itself, and after silence', async t => {
+  let code: number | undefined
+  const server = await startLdapServer(t, {
+    onRequest: ({ id, operation }, connection) => {
+      if (operation.type === 'search' && code !== undefined) connection.send(searchDone(id, { code }))
+    },
+  })
+  const ask = async (timeoutMs: number) => {
+    const connection = new Connection(
+      await dial(parseEndpoint(server.url, false), dialing(), soon()),
+      timeoutMs,
+    )
+    t.teardown(() => connection.close())
+    const filter = new PresenceFilter({ attribute: 'cn' })
+    const request = { base: '', scope: 'sub', attributes: ['cn'], filter, sizeLimit: 1 } as const
+    const started = performance.now()
+    const answer = await connection.search(request).catch(error => error)
+    return { answer, usable: connection.usable, ms: performance.now() - started }
+  }
+  for (const [result, usable] of [
+    [0, true],
+    [1, false],
+    [32, true],
+    [49, true],
+    [50, true],
+    [51, false],
+    [52, false],
+    [53, true],
+    [80, false],
+  ] as const) {
+    code = result
+    t.match(await ask(1_000), { answer: { code: result }, usable }, `${result}`)
+  }
+  code = undefined
+  const silence = await ask(100)
+  t.match(silence, { answer: { phase: 'search', connectionLost: true }, usable: false })
+  t.ok(silence.ms < 1_000, `${silence.ms} ms`)
+})
+
 t.test('a sign of life is an answer, whatever it says, and silence ends the connection', async t => {
   let answer: ((id: number) => Buffer) | undefined = id => searchDone(id)
   const server = await startLdapServer(t, {
