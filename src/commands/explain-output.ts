@@ -60,7 +60,7 @@ const SHOWN: Readonly<
   found: ['green', 'found'],
   unknown_user: ['yellow', 'does not know the name'],
   wrong_password: ['red', 'wrong password'],
-  account_state: ['red', 'the account may not log in'],
+  account_state: ['red', 'refuses'],
   ambiguous: ['red', 'ambiguous'],
   deny: ['red', 'denied'],
   unavailable: ['red', 'gives no answer'],

@@ -29,6 +29,7 @@ export function presentExplanation(explanation: Explanation) {
       type: step.type,
       outcome: step.outcome,
       ...(step.detail !== undefined && { detail: step.detail }),
+      ...(step.state !== undefined && { state: step.state }),
       facts: step.facts.map(({ what, value, durationMs: ms }) => ({
         what,
         value,

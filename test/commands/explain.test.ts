@@ -129,7 +129,7 @@ t.test(
         rule: 'on.accept: stop',
         code: 0,
       })
-      t.match(facts(seen.steps[1]).bind, /^result 0 .*: the password is right$/)
+      t.equal(facts(seen.steps[1]).bind, 'result 0: the password is right')
       t.ok(seen.steps.every(({ ms = 0 }) => ms < 5_000))
     })
 
@@ -142,7 +142,7 @@ t.test(
         lockout_after: { name: { failures: 1 }, source: { failures: 1 } },
         code: 1,
       })
-      t.match(facts(seen.steps[1]).bind, /^result 49 .*wrong password$/)
+      t.equal(facts(seen.steps[1]).bind, 'result 49: wrong password')
       const line = await daemon.line(
         ({ event, source }) => event === 'authn_login_fail' && source === '192.0.2.9',
       )
@@ -314,10 +314,7 @@ t.test('Active Directory: the sub-code in words, and the path to each group', as
     reason: 'the account is disabled; the password is right',
     code: 1,
   })
-  t.match(
-    facts(off.steps[0]).bind,
-    /^result 49 .*data 533.*: the account is disabled: disabled, with the right password$/,
-  )
+  t.equal(facts(off.steps[0]).bind, 'result 49, AD 533: the account is disabled; the password is right')
   t.match(off.steps[1], { outcome: 'not_reached' })
 
   const wrong = await desk.attempt(alice.sam, 'wrong')

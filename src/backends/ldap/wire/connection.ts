@@ -60,6 +60,9 @@ const ROOT_DSE: SearchRequest = {
 
 const SASL_MECHANISMS: ReadonlySet<string> = new Set(['EXTERNAL', 'PLAIN', 'DIGEST-MD5', 'SCRAM-SHA-1'])
 
+/** What stands behind the server's own words in the message of its errors. */
+const ADDED_BY_LDAPTS = / Code: 0x[0-9a-f]+$/
+
 /** After these the server or the connection is not what it was. */
 const ENDING_RESULTS: ReadonlySet<number> = new Set([1, 14, 51, 52, 80])
 
@@ -246,8 +249,8 @@ export class Connection {
 
   /** The result as it stood on the wire: ldapts takes sizeLimitExceeded for success. */
   #answer(phase: 'bind' | 'search', { sent, resultCode: code }: Exchange, error?: unknown): Answer {
-    const said = error instanceof ResultCodeError ? error.message : ''
-    if (code === undefined || (error !== undefined && said === '')) {
+    const refused = error instanceof ResultCodeError ? error : undefined
+    if (code === undefined || (error !== undefined && refused === undefined)) {
       const reason = this.#stream.failure ?? new Error(reasonOf(error))
       this.#stream.fail(reason)
       const credentialSent = phase === 'bind' && sent
@@ -256,6 +259,6 @@ export class Connection {
       throw new DirectoryFailure(cause, { phase, credentialSent, connectionLost: true, explanation })
     }
     if (ENDING_RESULTS.has(code)) this.#stream.fail(new Error(`the directory answered ${code}`))
-    return { code, message: said }
+    return { code, message: refused?.message.replace(ADDED_BY_LDAPTS, '') ?? '' }
   }
 }
