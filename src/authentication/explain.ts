@@ -175,8 +175,10 @@ function conclude(
     steps.find(({ next }) => next === 'stop') ?? steps.find(({ outcome }) => outcome === verdict.verdict)
   const decided = last && { backend: last.backend, ...(last.rule !== undefined && { rule: last.rule }) }
   switch (verdict.verdict) {
-    case 'accepted':
-      return { verdict: 'accepted', reason: 'the password is right', ...decided, user: verdict.user }
+    case 'accepted': {
+      const { user, warnings } = verdict
+      return { verdict: 'accepted', reason: 'the password is right', ...decided, user, warnings }
+    }
     case 'rejected':
       // The chain accepted; what the app wants is no rule of it.
       if (event?.reason === 'groups') return { verdict: 'rejected', reason: REJECTIONS.groups }

@@ -10,7 +10,7 @@ export type PresentedStanding = ReturnType<typeof presentStanding>
 
 export function presentExplanation(explanation: Explanation) {
   const { mode, given, username, address, lockout, lockoutAfter, steps, conclusion, durationMs } = explanation
-  const { verdict, reason, backend, rule, user } = conclusion
+  const { verdict, reason, backend, rule, user, warnings } = conclusion
   return {
     mode,
     given,
@@ -44,6 +44,7 @@ export function presentExplanation(explanation: Explanation) {
     ...(backend !== undefined && { backend }),
     ...(rule !== undefined && { rule }),
     ...(user && { user: presentUser(user) }),
+    ...(warnings && { warnings }),
     ms: round(durationMs),
   }
 }

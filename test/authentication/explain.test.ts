@@ -372,6 +372,14 @@ t.test(
   },
 )
 
+t.test('the warnings that an app gets beside an acceptance are explained, too', async t => {
+  const warnings = [{ code: 'password_expires', at: '2026-12-01T08:00:00Z' }] as const
+  const warns = verifies('1', { outcome: 'accept', user: user('1'), warnings })
+  const { attempt } = desk([place(link(backend('corp', warns)))])
+  const { conclusion } = await attempt('alice', 'right')
+  t.match(conclusion, { verdict: 'accepted', warnings })
+})
+
 t.test('at the end of the chain no rule has decided', async t => {
   const { attempt } = desk([place(link(backend('corp', corp)))])
   const { conclusion } = await attempt('nobody', 'x')

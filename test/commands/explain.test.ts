@@ -212,6 +212,8 @@ t.test(
       t.match(empty, { code: 1, stderr: 'the password is empty\n' })
       const from = await desk.run(['alice', '--from', 'here'])
       t.match(from, { code: 2, stderr: '--from here is not an address\n' })
+      const nobody = await desk.run([''])
+      t.match(nobody, { code: 2, stdout: '', stderr: /^the name is empty/ })
       const unknown = await desk.run(['--nonsense'])
       t.equal(unknown.code, 2)
     })
