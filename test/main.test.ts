@@ -273,10 +273,21 @@ t.test('what cannot start says why in a line and ends with 1, and wrong usage wi
   }
   const config = writeDefault(cwd)
   const first = await startDaemon(t, { config, cwd })
-  const document = parseDocument(readFileSync(config, 'utf8'))
-  document.setIn(['listen', 'port'], Number(new URL(first.url).port))
-  writeFileSync(join(cwd, 'taken.yaml'), String(document))
-  t.match(await runCommand(['serve', '--config', 'taken.yaml'], { cwd }), { code: 1, stderr: /EADDRINUSE/ })
+  for (const [section, url] of [
+    ['listen', first.url],
+    ['admin', first.adminUrl],
+  ] as const) {
+    const { host, port } = new URL(url)
+    const document = parseDocument(readFileSync(config, 'utf8'))
+    document.setIn([section, 'port'], Number(port))
+    writeFileSync(join(cwd, 'taken.yaml'), String(document))
+    const { code, stderr } = await runCommand(['serve', '--config', 'taken.yaml'], { cwd })
+    t.equal(code, 1)
+    t.equal(
+      stderr,
+      `gatehouse: ${section}.port: another process listens on ${host} (EADDRINUSE): stop it, or choose another port\n`,
+    )
+  }
   await first.stop()
 })
 
