@@ -87,7 +87,7 @@ t.test(
       { clients: [wiki], lockout: { max_attempts: 3 } },
     )
     const daemon = await desk.daemon()
-    t.equal(statSync(join(desk.cwd, 'data', 'admin.token')).mode & 0o777, 0o600)
+    t.equal(statSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token')).mode & 0o777, 0o600)
     const { alice } = corpPeople
 
     await t.test('a look sends no password and counts nothing', async t => {
@@ -219,10 +219,10 @@ t.test(
     })
 
     await t.test('with another daemon’s token nothing is told', async t => {
-      writeFileSync(join(desk.cwd, 'data', 'admin.token'), `${'x'.repeat(43)}\n`)
+      writeFileSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token'), `${'x'.repeat(43)}\n`)
       const { code, stderr } = await desk.run(['alice', '--password-stdin'], 'canary-5f2c')
       t.equal(code, 1)
-      t.match(stderr, /does not know .*admin\.token, so nothing is told to it/)
+      t.match(stderr, /does not know .*gatehouse\.db\.admin-token, so nothing is told to it/)
       t.notMatch(stderr, 'canary')
     })
   },
@@ -251,7 +251,7 @@ t.test('without a daemon: a look by itself, and no attempt', async t => {
   t.match(seen.steps, [{ outcome: 'found' }, { outcome: 'unknown_user' }])
   const { stdout, stderr } = await desk.run(['carol'])
   t.match(stdout, /\n {2}lockout {9}not known: only a running daemon remembers failures\n/)
-  t.match(stderr, /^No daemon is asked: there is no .*admin\.token/)
+  t.match(stderr, /^No daemon is asked: there is no .*gatehouse\.db\.admin-token/)
   const refused = await desk.run(['carol', '--password-stdin'], corpPeople.carol.password)
   t.equal(refused.code, 1)
   t.match(
@@ -273,7 +273,7 @@ t.test('without a daemon: a look by itself, and no attempt', async t => {
 t.test('whoever has taken the port of a daemon that crashed is told neither token nor password', async t => {
   const desk = openDesk(t, [{ id: 'local', type: 'local' }])
   const daemon = await desk.daemon()
-  const token = readFileSync(join(desk.cwd, 'data', 'admin.token'), 'utf8').trim()
+  const token = readFileSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token'), 'utf8').trim()
   await daemon.stop('SIGKILL')
   const heard: string[] = []
   const impostor = createServer(socket => {
