@@ -12,6 +12,7 @@ import { createRefusedAccounts } from './authentication/refused-accounts.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
 import type { Config } from './config/config.ts'
 import { adminTokenFile, createAdminToken, publishAdminToken } from './http/admin-token.ts'
+import { listenAt } from './http/listen.ts'
 import type { Readiness } from './http/readiness.ts'
 import { createAdminServer, createPublicServer, renewTls } from './http/server.ts'
 import { createLockout } from './lockout/lockout.ts'
@@ -107,8 +108,8 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   })
   opened.defer(() => adminServer.close())
   opened.defer(() => publicServer.close())
-  await adminServer.listen({ ...config.admin })
-  await publicServer.listen({ host: config.listen.host, port: config.listen.port })
+  await listenAt('admin', adminServer, config.admin)
+  await listenAt('listen', publicServer, config.listen)
   // Only now: a second daemon that finds the ports taken must not take the first one's token away.
   opened.defer(publishAdminToken(adminTokenFile(config.database), token, log))
   // Its password is shown once: not by a start that fails.

@@ -221,7 +221,7 @@ export const catalogue = {
   admin_unauthenticated: {
     status: 401,
     title: 'The admin token is missing or wrong',
-    hint: 'What the admin listener does beyond health is for those who can read `admin.token` beside the database.',
+    hint: 'What the admin listener does beyond health is for those who can read the admin token, which stands beside the database in a file such as `gatehouse.db.admin-token`.',
     developer: 'Apps have no business there: use the public listener.',
     operator:
       'Run the command as the user that runs the daemon, with the same `--config`. The token is made anew at each start of the daemon.',

@@ -7,10 +7,16 @@ import { loadConfig } from './config/load.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-// Whoever reads us may have seen enough: `gatehouse config show | head`.
+let outputFailed = false
 process.stdout.on('error', error => {
-  if (!('code' in error && error.code === 'EPIPE')) throw error
+  // Whoever reads us may have seen enough: `gatehouse config show | head`.
+  if (outputFailed || ('code' in error && error.code === 'EPIPE')) return
+  outputFailed = true
+  process.exitCode = 1
+  process.stderr.write(`gatehouse: the output cannot be written: ${error.message}\n`)
 })
+// There is nobody left to tell.
+process.stderr.on('error', () => {})
 
 await runProgram(
   process.argv.slice(2),
@@ -23,7 +29,7 @@ await runProgram(
     loadConfig: (file, readFile) =>
       loadConfig({ file, env: process.env, resolvePlugin, ...(readFile && { readFile }) }),
     setExitCode: code => {
-      process.exitCode = code
+      process.exitCode = outputFailed && code === 0 ? 1 : code
     },
   },
   version,

@@ -12,6 +12,7 @@ import type { Rules } from './authentication/rule.ts'
 import type { Secret } from './authentication/secret.ts'
 
 export { type Static, type TSchema, Type } from 'typebox'
+export { stateInWords } from './authentication/account-state.ts'
 export type { Attempt, Backend, BackendHealth, Fact, Look, ServerHealth } from './authentication/backend.ts'
 export type { Clock } from './authentication/clock.ts'
 export type { LocalUsers } from './authentication/local-users.ts'

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { parseDocument } from 'yaml'
@@ -10,6 +11,8 @@ import { corpPeople } from './support/corp.ts'
 import { authenticate, type Daemon, runCommand, startDaemon } from './support/daemon.ts'
 import { writeOpenldapExample } from './support/openldap-example.ts'
 import { type Slapd, startSlapd } from './support/slapd.ts'
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 /** The daemon as its three users meet it: a process, a YAML file, a real directory. */
 
@@ -273,12 +276,47 @@ t.test('what cannot start says why in a line and ends with 1, and wrong usage wi
   }
   const config = writeDefault(cwd)
   const first = await startDaemon(t, { config, cwd })
-  const document = parseDocument(readFileSync(config, 'utf8'))
-  document.setIn(['listen', 'port'], Number(new URL(first.url).port))
-  writeFileSync(join(cwd, 'taken.yaml'), String(document))
-  t.match(await runCommand(['serve', '--config', 'taken.yaml'], { cwd }), { code: 1, stderr: /EADDRINUSE/ })
+  for (const [section, url] of [
+    ['listen', first.url],
+    ['admin', first.adminUrl],
+  ] as const) {
+    const { host, port } = new URL(url)
+    const document = parseDocument(readFileSync(config, 'utf8'))
+    document.setIn([section, 'port'], Number(port))
+    writeFileSync(join(cwd, 'taken.yaml'), String(document))
+    const { code, stderr } = await runCommand(['serve', '--config', 'taken.yaml'], { cwd })
+    t.equal(code, 1)
+    t.equal(
+      stderr,
+      `gatehouse: ${section}.port: another process listens on ${host} (EADDRINUSE): stop it, or choose another port\n`,
+    )
+  }
   await first.stop()
 })
+
+t.test(
+  'output that cannot be written is told in one line, and a reader who has gone is no failure',
+  async t => {
+    const cwd = t.testdir()
+    const config = writeDefault(cwd)
+    const shell = async (command: string) => {
+      const script = `gatehouse() { "${process.execPath}" "${MAIN}" "$@"; }; ${command}`
+      const child = promisify(execFile)('bash', ['-c', script], { cwd })
+      return child.then(
+        ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+        ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
+      )
+    }
+    for (const args of [`doctor --config ${config}`, 'config schema', '--help']) {
+      const full = await shell(`gatehouse ${args} > /dev/full`)
+      t.equal(full.code, 1, args)
+      t.match(full.stderr, /^gatehouse: the output cannot be written: ENOSPC.*\n$/, args)
+      const gone = await shell(`gatehouse ${args} | true; exit $\{PIPESTATUS[0]}`)
+      t.strictSame(gone, { code: 0, stdout: '', stderr: '' }, `${args}, to nobody`)
+    }
+    t.match(await shell('gatehouse check --config missing.yaml 2> /dev/full'), { code: 1, stdout: '' })
+  },
+)
 
 t.test('every shipped configuration passes check', async t => {
   for (const name of ['gatehouse', 'openldap', 'active-directory']) {

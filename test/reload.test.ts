@@ -242,7 +242,7 @@ t.test('with a directory', async t => {
 
   await t.test('POST /admin/reload answers when the new one serves, or says why it does not', async t => {
     const { daemon, file, text } = await serve(t, slapd)
-    const token = readFileSync(join(dirname(file), 'admin.token'), 'utf8').trim()
+    const token = readFileSync(join(dirname(file), 'gatehouse.db.admin-token'), 'utf8').trim()
     const reload = async (headers: Record<string, string> = { authorization: `Bearer ${token}` }) => {
       const reply = await fetch(`${daemon.adminUrl}/admin/reload`, { method: 'POST', headers })
       return { status: reply.status, body: await reply.json() }

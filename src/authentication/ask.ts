@@ -9,7 +9,12 @@ import type { Username } from './username.ts'
 
 /** What asking one backend gave: its outcome, or why its answer does not count. */
 export type Answer =
-  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  | {
+      readonly kind: 'outcome'
+      readonly outcome: Outcome
+      /** Whom the backend found before it answered `deny`, as the full subject id: an outcome of this kind names nobody. */
+      readonly denied?: string
+    }
   /** The subject it found has no place left in the lockout: nothing was verified. */
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
@@ -94,7 +99,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       })
       over = true
       if (refusal !== undefined) return { kind: 'refused', refusal }
-      if (deny && found !== undefined) return outcome({ outcome: 'deny', reason: 'on the deny list' })
+      if (deny && found !== undefined) return denyFound({ outcome: 'deny', reason: 'on the deny list' })
       if (answer === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`, 'plugin', verifying)
       const read = readOutcome(answer)
       if (read === undefined) {
@@ -107,6 +112,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
         log.error({ found, about }, 'the backend verified one subject and answered about another')
         return unavailable('verified one subject and answered about another', 'plugin', verifying)
       }
+      if (read.outcome === 'deny') return denyFound(read)
       return read.outcome === 'accept' && found === undefined ? await admitLate(read) : outcome(read)
     } catch (error) {
       over = true
@@ -119,6 +125,11 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return fact => {
         if (!over && left-- > 0) note(fact)
       }
+    }
+
+    function denyFound(deny: Outcome & { outcome: 'deny' }): Answer {
+      const denied = found === undefined ? {} : { denied: subjectOf(backend, found) }
+      return { kind: 'outcome', outcome: deny, ...denied }
     }
 
     /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */

@@ -220,6 +220,8 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
 
     case 'deny':
       note(findings, link, 'deny', durationMs, outcome.reason)
+      // For the log: it is the source that pays, as for a deny list that names nobody.
+      if (answer.denied !== undefined) findings.subject = answer.denied
       return { verdict: 'rejected', reason: 'deny' }
 
     case 'unavailable':

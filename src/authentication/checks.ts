@@ -1,4 +1,5 @@
 /** What the operator expects of a configuration: people whom a backend must find, or must not (config.md, `checks`). */
+import { stateInWords } from './account-state.ts'
 import type { Look } from './backend.ts'
 import type { Link } from './chain.ts'
 import type { Log } from './log.ts'
@@ -84,7 +85,7 @@ function judge({ expect }: Check, { deny }: Link, sighting: Sighting): Said {
 function whyNot(look: Look): string | undefined {
   switch (look.found) {
     case 'one':
-      if (look.state !== undefined) return `the account is ${look.state}`
+      if (look.state !== undefined) return stateInWords(look.state)
       return look.refusal
     case 'none':
       return 'not found'

@@ -2,6 +2,7 @@
  * One login step by step, for operators (cli.md). With a password it is an attempt like any other, counted and logged;
  * without one the backends are only asked whom the name finds.
  */
+import { isAccountState, stateInWords } from './account-state.ts'
 import type { AttemptEvent } from './attempt-event.ts'
 import type { Caller } from './caller.ts'
 import { type Rejection, type Step, whySkipped } from './chain.ts'
@@ -142,10 +143,17 @@ function explainSteps(
     if (step === undefined) return { ...common, outcome: 'not_reached' }
     const skipped = whySkipped(link, { username, ...(allowed && { allowed }) })
     if (skipped !== undefined) return { ...common, outcome: 'skipped', detail: skipped }
-    const { outcome, detail, facts = [], durationMs } = step
+    const { outcome, facts = [], durationMs } = step
     const { name: rule, next } = placeRule(place, link, outcome)
-    return { ...common, outcome, ...(detail !== undefined && { detail }), facts, rule, next, durationMs }
+    return { ...common, outcome, ...detailOf(step), facts, rule, next, durationMs }
   })
+}
+
+/** The chain notes the state itself, as the log shows it. */
+function detailOf({ outcome, detail }: Step): Pick<ExplainedStep, 'detail' | 'state'> {
+  if (detail === undefined) return {}
+  if (outcome !== 'account_state' || !isAccountState(detail)) return { detail }
+  return { detail: stateInWords(detail), state: detail }
 }
 
 /** Before anybody is asked. */
@@ -167,15 +175,17 @@ function conclude(
     steps.find(({ next }) => next === 'stop') ?? steps.find(({ outcome }) => outcome === verdict.verdict)
   const decided = last && { backend: last.backend, ...(last.rule !== undefined && { rule: last.rule }) }
   switch (verdict.verdict) {
-    case 'accepted':
-      return { verdict: 'accepted', reason: 'the password is right', ...decided, user: verdict.user }
+    case 'accepted': {
+      const { user, warnings } = verdict
+      return { verdict: 'accepted', reason: 'the password is right', ...decided, user, warnings }
+    }
     case 'rejected':
       // The chain accepted; what the app wants is no rule of it.
       if (event?.reason === 'groups') return { verdict: 'rejected', reason: REJECTIONS.groups }
       return { verdict: 'rejected', reason: whyRejected(event?.reason), ...decided }
     case 'account_state': {
       const proof = verdict.passwordVerified ? 'the password is right' : 'the password was not verified'
-      return { verdict: 'account_state', reason: `the account is ${verdict.state}; ${proof}`, ...decided }
+      return { verdict: 'account_state', reason: `${stateInWords(verdict.state)}; ${proof}`, ...decided }
     }
     case 'locked_out': {
       const seconds = Math.ceil(verdict.retryAfterMs / 1000)

@@ -2,7 +2,7 @@
 import type { Fact } from './backend.ts'
 import type { Caller } from './caller.ts'
 import type { Standing } from './lockout.ts'
-import type { Identity } from './outcome.ts'
+import type { AccountState, Identity, Warning } from './outcome.ts'
 import type { Rule, StepOutcome } from './rule.ts'
 import type { Secret } from './secret.ts'
 import type { Username } from './username.ts'
@@ -31,6 +31,8 @@ export interface ExplainedStep {
   readonly outcome: StepOutcome | 'found' | 'skipped' | 'not_reached' | 'not_looked'
   /** In words. */
   readonly detail?: string
+  /** With `account_state`, for machines. */
+  readonly state?: AccountState
   readonly facts: readonly Fact[]
   /** Whom the name finds here. */
   readonly user?: Identity
@@ -61,6 +63,8 @@ export interface Conclusion {
   /** The rule that ends the chain there. */
   readonly rule?: string
   readonly user?: Identity
+  /** What the app is told beside an acceptance; empty if nothing is. */
+  readonly warnings?: readonly Warning[]
 }
 
 export interface Explanation {

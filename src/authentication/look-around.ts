@@ -2,6 +2,7 @@
  * What a login with the right password would come to, backend by backend in the order of the chain, found out without one.
  * It follows the table of chain.ts; where a wrong password would lead further, the backends behind are looked at, too.
  */
+import { stateInWords } from './account-state.ts'
 import { subjectOf } from './ask.ts'
 import type { Backend, Fact } from './backend.ts'
 import { admits, type Caller, showTo } from './caller.ts'
@@ -10,7 +11,7 @@ import type { Clock } from './clock.ts'
 import type { Conclusion, ExplainedStep } from './explanation.ts'
 import type { Log } from './log.ts'
 import { lookAt, type Sighting } from './look.ts'
-import type { Identity } from './outcome.ts'
+import type { AccountState, Identity } from './outcome.ts'
 import { type Place, placeRule } from './place.ts'
 import type { Rule, StepOutcome } from './rule.ts'
 import type { Username } from './username.ts'
@@ -39,6 +40,7 @@ export interface LookAroundRequest {
 interface Sight {
   readonly outcome: StepOutcome | 'found' | 'not_looked'
   readonly detail?: string
+  readonly state?: AccountState
   readonly user?: Identity
   readonly lockedForMs?: number
 }
@@ -142,7 +144,8 @@ async function judge(
         const detail = `for another ${Math.ceil(locked / 1000)} s`
         return { outcome: 'subject_locked', detail, user, lockedForMs: locked }
       }
-      if (sighting.state !== undefined) return { outcome: 'account_state', detail: sighting.state, user }
+      const { state } = sighting
+      if (state !== undefined) return { outcome: 'account_state', detail: stateInWords(state), state, user }
       if (sighting.refusal !== undefined) return { outcome: 'deny', detail: sighting.refusal, user }
       return admits(caller, whole)
         ? { outcome: 'found', user }
@@ -171,7 +174,7 @@ function concludeHere(place: Place, sight: Sight, rule: Rule, findings: Findings
         ? { verdict: 'depends_on_password', reason: accepted(findings), ...decided }
         : { verdict: 'rejected', reason: detail, backend: place.id, ...(user && { user }) }
     case 'account_state':
-      return { verdict: 'account_state', reason: `the account is ${detail}`, ...decided }
+      return { verdict: 'account_state', reason: detail ?? 'the account may not log in', ...decided }
     case 'ambiguous':
       return { verdict: 'rejected', reason: `${detail}: no password is sent`, ...decided }
     case 'deny':

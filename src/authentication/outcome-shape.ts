@@ -1,4 +1,5 @@
-import type { AccountState, Outcome, Phase, User, Warning } from './outcome.ts'
+import { isAccountState } from './account-state.ts'
+import type { Outcome, Phase, User, Warning } from './outcome.ts'
 
 /**
  * Reads what a backend answered, whatever it is, into an outcome of known shape, or undefined. Only an object whose
@@ -20,7 +21,8 @@ export function readOutcome(answer: unknown): Outcome | undefined {
     }
     case 'account_state': {
       const { subject, state, passwordVerified } = answer
-      if (!isNonEmpty(subject) || !isState(state) || typeof passwordVerified !== 'boolean') return undefined
+      if (!isNonEmpty(subject) || !isAccountState(state) || typeof passwordVerified !== 'boolean')
+        return undefined
       return { outcome: 'account_state', subject, state, passwordVerified }
     }
     case 'ambiguous':
@@ -58,7 +60,7 @@ export function readUser(value: unknown): User | undefined {
   if (!isNonEmpty(id) || !isNonEmpty(username)) return undefined
   if (!isTexts(groups) || !isTexts(roles) || !isRecord(attributes)) return undefined
   const copied = readAttributes(attributes)
-  if (copied === undefined || (state !== undefined && !isState(state))) return undefined
+  if (copied === undefined || (state !== undefined && !isAccountState(state))) return undefined
   return Object.freeze({
     id,
     username,
@@ -95,21 +97,6 @@ function isTexts(value: unknown): value is readonly string[] {
 
 function isWarning(value: unknown): value is Warning {
   return isRecord(value) && (value.code === 'password_expires' || value.code === 'grace_logins')
-}
-
-const STATES: Record<AccountState, true> = {
-  disabled: true,
-  expired: true,
-  password_expired: true,
-  password_must_change: true,
-  logon_hours: true,
-  workstation_not_allowed: true,
-  locked: true,
-  restricted: true,
-}
-
-function isState(value: unknown): value is AccountState {
-  return typeof value === 'string' && Object.hasOwn(STATES, value)
 }
 
 const PHASES: Record<Phase, true> = {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -19,7 +20,7 @@ export const builtInPlugins: readonly BackendPlugin[] = [ldapPlugin, emailPlugin
 export async function resolvePlugin(
   type: string,
   declared: readonly string[],
-): Promise<BackendPlugin | { readonly error: string; readonly known: readonly string[] }> {
+): Promise<BackendPlugin | NoPlugin> {
   const builtIn = builtInPlugins.find(plugin => plugin.type === type)
   if (builtIn !== undefined) return builtIn
   const known = [...builtInPlugins.map(plugin => plugin.type), ...declared]
@@ -29,7 +30,26 @@ export async function resolvePlugin(
   try {
     return readPlugin(await importPlugin(type))
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error), known }
+    if (error instanceof NotThere) return { error: error.message, hint: error.hint }
+    return { error: `it cannot be loaded: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+/** Why there is no plugin, in words for the operator. */
+interface NoPlugin {
+  readonly error: string
+  readonly hint?: string
+  /** Types that do exist, for "did you mean". */
+  readonly known?: readonly string[]
+}
+
+/** The plugin is listed, and not where it would be loaded from. */
+class NotThere extends Error {
+  readonly hint: string
+
+  constructor(message: string, hint: string) {
+    super(message)
+    this.hint = hint
   }
 }
 
@@ -37,17 +57,39 @@ function isExternal(type: string): boolean {
   return type.startsWith('npm:') || type.includes('/')
 }
 
-/** From the working directory, where the operator installs plugins, then from the daemon's own dependencies. */
 async function importPlugin(type: string): Promise<Record<string, unknown>> {
-  if (!type.startsWith('npm:')) return import(pathToFileURL(resolve(type)).href)
-  const name = type.slice('npm:'.length)
+  return import(type.startsWith('npm:') ? findPackage(type.slice('npm:'.length)) : findFile(type))
+}
+
+/** In the working directory, where the operator installs plugins, then among the daemon's own dependencies. */
+function findPackage(name: string): string {
   try {
-    const fromWorkingDirectory = createRequire(resolve('package.json'))
-    return await import(pathToFileURL(fromWorkingDirectory.resolve(name)).href)
+    return pathToFileURL(createRequire(resolve('package.json')).resolve(name)).href
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
-    return import(name)
+    if (!isNotFound(error)) throw error
   }
+  try {
+    return import.meta.resolve(name)
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+    const [installable = name] = /^(@[^/]+\/)?[^/]+/.exec(name) ?? []
+    throw new NotThere(
+      'this package is not installed',
+      `npm install ${installable}, in the working directory of the daemon`,
+    )
+  }
+}
+
+function findFile(path: string): string {
+  const file = resolve(path)
+  if (!existsSync(file))
+    throw new NotThere('there is no such file', 'relative paths start in the working directory')
+  return pathToFileURL(file).href
+}
+
+function isNotFound(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND'
 }
 
 /** @throws Error that says what is wrong with the module */

@@ -8,7 +8,9 @@ const PERMISSIONS = ['assert_client_ip', 'reveal_account_state'] as const
 
 /** `client add` makes an API key and the YAML that admits it; `client list` shows who may call. */
 export function clientCommand(context: CommandContext): Command {
-  const client = new Command('client').description('the apps that may call: API keys')
+  const client = new Command('client')
+    .description('the apps that may call: API keys')
+    .addHelpText('after', '\nExample:\n  gatehouse client add wiki')
 
   client
     .command('add')
@@ -17,6 +19,7 @@ export function clientCommand(context: CommandContext): Command {
     .addOption(
       new Option('--may <permission...>', 'what the app may do').choices([...PERMISSIONS]).default([]),
     )
+    .option('--config <file>', 'taken as by every command; nothing here depends on it')
     .option('--json', 'for machines')
     .addHelpText(
       'after',

@@ -7,7 +7,9 @@ import type { CommandContext } from './context.ts'
 
 /** `config show` and `config schema`. A configuration with errors is thrown on, for `main.ts` to print. */
 export function configCommand(context: CommandContext): Command {
-  const config = new Command('config').description('the effective configuration, and the schema for editors')
+  const config = new Command('config')
+    .description('the effective configuration, and the schema for editors')
+    .addHelpText('after', '\nExample:\n  gatehouse config show --config /etc/gatehouse/gatehouse.yaml')
 
   config
     .command('show')
@@ -25,6 +27,7 @@ export function configCommand(context: CommandContext): Command {
   config
     .command('schema')
     .description('print the JSON Schema of the file, for editors')
+    .option('--config <file>', 'taken as by every command; nothing here depends on it')
     .addHelpText('after', '\nExample:\n  gatehouse config schema > config/gatehouse.schema.json')
     .action(() => {
       context.stdout.write(renderEditorSchema(builtInPlugins))

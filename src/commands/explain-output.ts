@@ -17,6 +17,7 @@ export function formatExplanation(explanation: PresentedExplanation, paint: Pain
     ...steps.flatMap((step, index) => [...formatStep(step, index + 1, paint), '']),
     `${paint(good ? 'green' : 'red', `→ ${verdict}`)}: ${visible(reason)}${decided && ` (${visible(decided)})`}`,
     ...(explanation.user && verdict === 'accepted' ? userLines(explanation.user) : []),
+    ...(explanation.warnings ?? []).map(warning => row('warning', warningInWords(warning))),
     `  ${ms} ms in all`,
     '',
   ].join('\n')
@@ -60,7 +61,7 @@ const SHOWN: Readonly<
   found: ['green', 'found'],
   unknown_user: ['yellow', 'does not know the name'],
   wrong_password: ['red', 'wrong password'],
-  account_state: ['red', 'the account may not log in'],
+  account_state: ['red', 'refuses'],
   ambiguous: ['red', 'ambiguous'],
   deny: ['red', 'denied'],
   unavailable: ['red', 'gives no answer'],
@@ -95,6 +96,20 @@ function userLines({ id, username, display_name, email, groups, roles }: ShownUs
     row('groups', visible(groups.join(', ')) || '-'),
     row('roles', visible(roles.join(', ')) || '-'),
   ]
+}
+
+type ShownWarning = NonNullable<PresentedExplanation['warnings']>[number]
+
+/** What the app is told beside the user. */
+function warningInWords({ code, at, remaining }: ShownWarning): string {
+  switch (code) {
+    case 'password_expires':
+      return `the password expires${at === undefined ? ' soon' : ` at ${visible(at)}`}`
+    case 'grace_logins':
+      return `the password has expired; logins left with it: ${remaining ?? 'not known'}`
+    default:
+      return visible(String(code))
+  }
 }
 
 function row(label: string, value: string): string {

@@ -27,6 +27,7 @@ interface Options {
 export function explainCommand(context: CommandContext): Command {
   async function explain(username: string, options: Options): Promise<void> {
     const { client, from: givenAddress, json, admin } = options
+    if (username === '') throw new CommandFailure('the name is empty: whose login is to be explained?', 2)
     const address = canonicalAddress(givenAddress)
     if (address === undefined) throw new CommandFailure(`--from ${givenAddress} is not an address`, 2)
     if (admin !== undefined && !(URL.canParse(admin) && new URL(admin).protocol === 'http:')) {

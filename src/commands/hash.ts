@@ -23,6 +23,7 @@ export function hashCommand(context: CommandContext): Command {
   return new Command('hash')
     .description('hash a password with argon2id, as a PHC string')
     .option('--password-stdin', 'read the password from standard input; one trailing newline is dropped')
+    .option('--config <file>', 'taken as by every command; nothing here depends on it')
     .option('--json', 'for machines')
     .addHelpText('after', '\nExample:\n  gatehouse hash --password-stdin < password.txt')
     .action(reportingFailure(context, hash))

@@ -41,7 +41,12 @@ interface Desk {
 
 /** The local users: works beside a running daemon, which sees each change at its next attempt. */
 export function userCommand(context: CommandContext): Command {
-  const user = new Command('user').description('local users')
+  const user = new Command('user')
+    .description('local users')
+    .addHelpText(
+      'after',
+      '\nExample:\n  gatehouse user add alice --email alice@corp.example --group staff --generate',
+    )
   const { stdout } = context
 
   async function atDesk(file: string | undefined, work: (desk: Desk) => Promise<void>): Promise<void> {

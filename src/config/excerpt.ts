@@ -1,6 +1,6 @@
 /**
  * The line of a problem with a caret under it. It shows no more than is known to be harmless: no value of a secret,
- * nothing at a place that the schema does not know (a secret under a misspelled key), no comment.
+ * nothing at a place that the schema does not know (a secret under a misspelled key), no user and password of a URL, no comment.
  */
 import type { Source } from './source.ts'
 import type { Word } from './values.ts'
@@ -30,12 +30,40 @@ export function excerpt(source: Source, offset: number, words: ReadonlyMap<numbe
     const to = Math.min(span.end - start, text.length)
     if (to <= from) continue
     pieces.push(...punctuation(text, at, from))
-    const shown = show === 'as it is' ? text.slice(from, to) : show === 'as a secret' ? MASK : HIDDEN
-    pieces.push({ start: from, text: shown })
+    if (show !== 'as it is') pieces.push({ start: from, text: show === 'as a secret' ? MASK : HIDDEN })
+    else {
+      // Of the whole word, which may have begun in a line before.
+      const userinfo = findUserinfo(source.text.slice(span.start, span.end))
+      pieces.push(...maskPart(text, from, to, userinfo, span.start - start))
+    }
     at = to
   }
   pieces.push(...punctuation(text, at, text.length))
   return render(line, pieces, offset - start)
+}
+
+interface Part {
+  readonly from: number
+  readonly to: number
+}
+
+/** Where a word holds `user:password` of a URL, also of one that is misspelled: all before the last `@`. */
+function findUserinfo(word: string): Part | undefined {
+  const [, lead = '', userinfo = ''] =
+    /^(["']?(?:[a-z][\w+.-]*:(?:\\?\/)+|(?:\\?\/){2})?)(.*)@/is.exec(word) ?? []
+  const isCredentials = lead.endsWith('/') || (/:./s.test(userinfo) && !/^["']?npm:/.test(word))
+  return isCredentials ? { from: lead.length, to: lead.length + userinfo.length } : undefined
+}
+
+/** A stretch of a line with a part of one word masked, if that part lies in it at all. */
+function maskPart(text: string, from: number, to: number, part: Part | undefined, wordAt: number): Piece[] {
+  const [first, last] = [Math.max(from, wordAt + (part?.from ?? 0)), Math.min(to, wordAt + (part?.to ?? 0))]
+  if (first >= last) return [{ start: from, text: text.slice(from, to) }]
+  return [
+    { start: from, text: text.slice(from, first) },
+    { start: first, text: MASK },
+    { start: last, text: text.slice(last, to) },
+  ]
 }
 
 /** The excerpt for a syntax error, where nobody knows which words are values. */
@@ -62,10 +90,13 @@ const SECRET_LIKE = /[\w-]*(?:pas|pwd|word|secr|tok|cred|key)[\w-]*/gi
 const HARMLESS_WORD = /_file$|^wrong_password$/
 const HARMLESS_TEXT = /^\s*#.*$|key_sha256: *["']?[0-9a-f]{64}\b/gim
 
-/** Is there a word in the file that could announce a secret, whole or misspelled? */
+const URL_WITH_USERINFO = /\/\\?\/.*@/
+
+/** Is there a word in the file that could announce a secret, whole or misspelled, or a URL that holds one? */
 function mayHoldSecret(text: string): boolean {
-  const announcing = text.replace(HARMLESS_TEXT, '').matchAll(SECRET_LIKE)
-  return [...announcing].some(([word]) => !HARMLESS_WORD.test(word))
+  const settings = text.replace(HARMLESS_TEXT, '')
+  const announcing = settings.matchAll(SECRET_LIKE)
+  return URL_WITH_USERINFO.test(settings) || [...announcing].some(([word]) => !HARMLESS_WORD.test(word))
 }
 
 /** Indentation and the first key of a line, nothing behind it. */

@@ -6,6 +6,7 @@
  *
  * A syntax error is reported alone; everything after it is collected and reported together, in file order.
  */
+import { resolve } from 'node:path'
 import {
   checkWithPlugins,
   type ReadBackend,
@@ -26,7 +27,7 @@ import { ConfigProblems, type Problem } from './problem.ts'
 import { applyRules } from './rules.ts'
 import { CONFIG_SCHEMA, type ConfigValues } from './schema.ts'
 import { withDefaults } from './schema-values.ts'
-import { decodeText, type ReadFile, readFromDisk, whyUnreadable } from './secret-file.ts'
+import { decodeText, type ReadFile, readFromDisk, remedyFor, whyUnreadable } from './secret-file.ts'
 import { createSource, type Source } from './source.ts'
 import { toConfig } from './to-config.ts'
 import { createValueReader } from './values.ts'
@@ -100,13 +101,14 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
 }
 
 async function readSource(file: string, readFile: ReadFile): Promise<Source> {
-  const hint = 'name the file with --config or $GATEHOUSE_CONFIG'
-  const fail = (message: string) => new ConfigProblems([{ severity: 'error', file, message, hint }])
+  const another = 'name the file with --config or $GATEHOUSE_CONFIG'
+  const fail = (message: string, hint = another) =>
+    new ConfigProblems([{ severity: 'error', file, message, hint }])
   try {
     const text = decodeText((await readFile(file)).bytes)
     if (text !== undefined) return createSource(file, text)
   } catch (error) {
-    throw fail(whyUnreadable(error))
+    throw fail(whyUnreadable(error), remedyFor(error, resolve(file)))
   }
   throw fail('the file is not UTF-8 text')
 }

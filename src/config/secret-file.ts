@@ -39,8 +39,26 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Why a file could not be read, in words without its path. */
 export function whyUnreadable(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+  const code = codeOf(error)
   return REASONS[code] ?? `the file cannot be read (${code})`
+}
+
+/** What to do about a file that could not be read, where something helps. */
+export function remedyFor(error: unknown, path: string): string | undefined {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return isAbsolute(path) ? undefined : 'relative paths start in the working directory'
+    case 'EACCES':
+    case 'EPERM':
+      return 'run this as the user that runs the daemon, or let this user read it and enter its folders'
+    default:
+      return undefined
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
 }
 
 /** Decodes UTF-8 strictly, without a byte order mark; undefined for anything else. */
@@ -58,7 +76,7 @@ export async function readSecretFile(path: string, readFile: ReadFile): Promise<
   try {
     content = await readFile(path)
   } catch (error) {
-    const hint = isAbsolute(path) ? undefined : 'relative paths start in the working directory'
+    const hint = remedyFor(error, path)
     return { ok: false, message: whyUnreadable(error), ...(hint && { hint }) }
   }
   const value = decodeText(content.bytes)?.replace(/\r?\n$/, '')

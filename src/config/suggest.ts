@@ -13,7 +13,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 
 /** "did you mean `x`?", else what is possible if that is a short list, else nothing. */
 export function didYouMean(word: unknown, candidates: readonly string[]): string | undefined {
-  const unique = [...new Set(candidates)]
+  // What was written cannot be what was meant instead.
+  const unique = [...new Set(candidates)].filter(candidate => candidate !== word)
   const meant = typeof word === 'string' ? nearest(word, unique) : undefined
   if (meant !== undefined) return `did you mean \`${meant}\`?`
   return unique.length > 0 && unique.length <= LONGEST_LIST ? `known here: ${unique.join(', ')}` : undefined

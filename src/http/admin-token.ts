@@ -14,9 +14,9 @@ export function createAdminToken(): Secret {
   return new Secret(randomBytes(TOKEN_BYTES).toString('base64url'))
 }
 
-/** Beside the database, whose folder is the daemon's own. */
+/** Beside the database and by its name, so that each of two daemons whose databases share a folder has its own. */
 export function adminTokenFile(database: string): string {
-  return join(dirname(database), 'admin.token')
+  return `${database}.admin-token`
 }
 
 /**

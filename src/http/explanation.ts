@@ -10,7 +10,7 @@ export type PresentedStanding = ReturnType<typeof presentStanding>
 
 export function presentExplanation(explanation: Explanation) {
   const { mode, given, username, address, lockout, lockoutAfter, steps, conclusion, durationMs } = explanation
-  const { verdict, reason, backend, rule, user } = conclusion
+  const { verdict, reason, backend, rule, user, warnings } = conclusion
   return {
     mode,
     given,
@@ -29,6 +29,7 @@ export function presentExplanation(explanation: Explanation) {
       type: step.type,
       outcome: step.outcome,
       ...(step.detail !== undefined && { detail: step.detail }),
+      ...(step.state !== undefined && { state: step.state }),
       facts: step.facts.map(({ what, value, durationMs: ms }) => ({
         what,
         value,
@@ -43,6 +44,7 @@ export function presentExplanation(explanation: Explanation) {
     ...(backend !== undefined && { backend }),
     ...(rule !== undefined && { rule }),
     ...(user && { user: presentUser(user) }),
+    ...(warnings && { warnings }),
     ms: round(durationMs),
   }
 }

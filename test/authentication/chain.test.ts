@@ -219,6 +219,23 @@ t.test('a deny list is handed no secret, denies whom it knows and is fatal when 
   t.match(forApp.verdict, { verdict: 'rejected' }, 'an app cannot choose to do without it')
 })
 
+t.test(
+  'who was found before they were denied is told with the result, and the source alone pays',
+  async t => {
+    const deny = { outcome: 'deny', reason: 'in a denied group' }
+    const source = { name: false, subjects: [], source: true }
+    const found = await run([link(backend('a', verifies('1', deny))), link(backend('b', ACCEPT))])
+    t.match(found, { verdict: { verdict: 'rejected', reason: 'deny' }, subject: 'a:1', charge: source })
+    const alias = backend('email', verifies('1', deny), { issuer: 'local' })
+    t.equal((await run([link(alias)])).subject, 'local:1', 'by the id that an app would get')
+    const listed = await run([link(backend('d', verifies('1', UNKNOWN())), { deny: true })])
+    t.match(listed, { subject: 'd:1', charge: source })
+    const nobody = await run([link(backend('a', () => deny))])
+    t.match(nobody, { verdict: { reason: 'deny' }, charge: source })
+    t.notOk(nobody.subject, 'a backend that found nobody names nobody')
+  },
+)
+
 t.test('a backend is asked only for the apps and the names it is for', async t => {
   const first = backend('a', ACCEPT)
   const result = await run([link(first), link(backend('b', ACCEPT))], { allowed: new Set(['b']) })

@@ -46,6 +46,7 @@ t.test('whoever may not log in passes only as somebody who must not', async t =>
     [{ found: 'not_applicable', reason: 'of another realm' }, 'of another realm'],
     [{ ...alice, state: 'disabled' }, 'the account is disabled'],
     [{ found: 'one', user: user('1', { state: 'disabled' }) }, 'the account is disabled'],
+    [{ ...alice, state: 'logon_hours' }, 'the account may not log in at this hour'],
     [{ ...alice, refusal: 'in a denied group' }, 'in a denied group'],
     [alice, 'on a deny list', { deny: true }],
     [alice, 'its username_filter leaves this name out', { usernameFilter: () => false }],

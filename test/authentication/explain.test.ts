@@ -151,7 +151,13 @@ t.test('what a look concludes, case by case', async t => {
       'disabled',
       { ...found, state: 'disabled' } as Look,
       {},
-      { verdict: 'account_state', reason: /disabled/ },
+      { verdict: 'account_state', reason: 'the account is disabled' },
+    ],
+    [
+      'elsewhere only',
+      { ...found, state: 'workstation_not_allowed' } as Look,
+      {},
+      { verdict: 'account_state', reason: 'the account may not log in from here' },
     ],
     [
       'refused',
@@ -181,6 +187,20 @@ t.test('what a look concludes, case by case', async t => {
     const { ask } = desk([place(link(only, rest as object))])
     t.match((await ask('alice')).conclusion, expected, what)
   }
+})
+
+t.test('the state of an account is told in words, and by its code to machines', async t => {
+  const state = 'logon_hours'
+  const words = 'the account may not log in at this hour'
+  const refuses = verifies('1', { outcome: 'account_state', subject: '1', state, passwordVerified: true })
+  const { ask, attempt, events } = desk([
+    place(link(backend('corp', refuses, looks({ ...found, state } as Look)))),
+  ])
+  t.match((await ask('alice')).steps, [{ outcome: 'account_state', detail: words, state }])
+  const tried = await attempt('alice', 'right')
+  t.match(tried.steps, [{ outcome: 'account_state', detail: words, state }])
+  t.equal(tried.conclusion.reason, `${words}; the password is right`)
+  t.match(events, [{ reason: state, steps: [{ detail: state }] }], 'the log has the code')
 })
 
 t.test('a look concludes what a login would, where the chain goes on', async t => {
@@ -351,6 +371,14 @@ t.test(
     })
   },
 )
+
+t.test('the warnings that an app gets beside an acceptance are explained, too', async t => {
+  const warnings = [{ code: 'password_expires', at: '2026-12-01T08:00:00Z' }] as const
+  const warns = verifies('1', { outcome: 'accept', user: user('1'), warnings })
+  const { attempt } = desk([place(link(backend('corp', warns)))])
+  const { conclusion } = await attempt('alice', 'right')
+  t.match(conclusion, { verdict: 'accepted', warnings })
+})
 
 t.test('at the end of the chain no rule has decided', async t => {
   const { attempt } = desk([place(link(backend('corp', corp)))])

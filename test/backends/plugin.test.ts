@@ -72,11 +72,6 @@ t.test('a plugin that cannot be loaded stops the start, and says why', async t =
     const served = await runCommand(['serve', '--config', 'gatehouse.yaml'], { cwd })
     t.match(served, { code: 1, stderr: expected }, name)
   }
-  writeFileSync(join(cwd, 'gatehouse.yaml'), configuration('npm:gatehouse-backend-that-is-not-there', ''))
-  t.match(await runCommand(['serve', '--config', 'gatehouse.yaml'], { cwd }), {
-    code: 1,
-    stderr: /that-is-not-there/,
-  })
   mkdirSync(join(cwd, 'empty'))
   writeFileSync(
     join(cwd, 'failing.js'),
@@ -87,6 +82,45 @@ t.test('a plugin that cannot be loaded stops the start, and says why', async t =
     code: 1,
     stderr: /backend codes: no socket/,
   })
+})
+
+t.test(
+  'a plugin that is not there is to be installed, and is never said to be meant instead of itself',
+  async t => {
+    const cwd = t.testdir()
+    const missing: [string, RegExp][] = [
+      [
+        'npm:@acme/gatehouse-radius',
+        /error: this package is not installed\n.*\n.*\n +=.* npm install @acme\/gatehouse-radius, in/,
+      ],
+      ['npm:gatehouse-radius/main.js', /npm install gatehouse-radius, in/],
+      ['./radius.ts', /error: there is no such file\n.*\n.*\n +=.*working directory/],
+    ]
+    for (const [type, expected] of missing) {
+      writeFileSync(join(cwd, 'gatehouse.yaml'), configuration(type, ''))
+      for (const command of ['check', 'serve']) {
+        const { code, stderr } = await runCommand([command, '--config', 'gatehouse.yaml'], { cwd })
+        t.equal(code, 1)
+        t.match(stderr, expected)
+        t.notMatch(stderr, 'did you mean')
+      }
+    }
+  },
+)
+
+t.test('what a plugin itself cannot find is not taken for the plugin', async t => {
+  const cwd = t.testdir({
+    'gatehouse.yaml': configuration('npm:gatehouse-radius', ''),
+    node_modules: {
+      'gatehouse-radius': {
+        'package.json': '{"type":"module","exports":"./index.js"}',
+        'index.js': 'import "radius-client-that-is-not-there"',
+      },
+    },
+  })
+  const { stderr } = await runCommand(['check', '--config', 'gatehouse.yaml'], { cwd })
+  t.match(stderr, /it cannot be loaded: Cannot find package 'radius-client-that-is-not-there'/)
+  t.notMatch(stderr, 'npm install')
 })
 
 t.test('only what ships or is listed is ever loaded', async t => {

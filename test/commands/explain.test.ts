@@ -87,7 +87,7 @@ t.test(
       { clients: [wiki], lockout: { max_attempts: 3 } },
     )
     const daemon = await desk.daemon()
-    t.equal(statSync(join(desk.cwd, 'data', 'admin.token')).mode & 0o777, 0o600)
+    t.equal(statSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token')).mode & 0o777, 0o600)
     const { alice } = corpPeople
 
     await t.test('a look sends no password and counts nothing', async t => {
@@ -107,7 +107,7 @@ t.test(
         { backend: 'local', outcome: 'not_reached' },
       ])
       const said = facts(seen.steps[1])
-      t.equal(said.filter, '(&(objectClass=inetOrgPerson)(|(uid=alice)(mail=alice)))')
+      t.equal(said.filter, '(&(objectClass=inetOrgPerson)(uid=alice))')
       t.equal(said.found, alice.dn)
       t.match(
         seen.steps[1]?.facts
@@ -129,7 +129,7 @@ t.test(
         rule: 'on.accept: stop',
         code: 0,
       })
-      t.match(facts(seen.steps[1]).bind, /^result 0 .*: the password is right$/)
+      t.equal(facts(seen.steps[1]).bind, 'result 0: the password is right')
       t.ok(seen.steps.every(({ ms = 0 }) => ms < 5_000))
     })
 
@@ -142,7 +142,7 @@ t.test(
         lockout_after: { name: { failures: 1 }, source: { failures: 1 } },
         code: 1,
       })
-      t.match(facts(seen.steps[1]).bind, /^result 49 .*wrong password$/)
+      t.equal(facts(seen.steps[1]).bind, 'result 49: wrong password')
       const line = await daemon.line(
         ({ event, source }) => event === 'authn_login_fail' && source === '192.0.2.9',
       )
@@ -212,19 +212,35 @@ t.test(
       t.match(empty, { code: 1, stderr: 'the password is empty\n' })
       const from = await desk.run(['alice', '--from', 'here'])
       t.match(from, { code: 2, stderr: '--from here is not an address\n' })
+      const nobody = await desk.run([''])
+      t.match(nobody, { code: 2, stdout: '', stderr: /^the name is empty/ })
       const unknown = await desk.run(['--nonsense'])
       t.equal(unknown.code, 2)
     })
 
     await t.test('with another daemon’s token nothing is told', async t => {
-      writeFileSync(join(desk.cwd, 'data', 'admin.token'), `${'x'.repeat(43)}\n`)
+      writeFileSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token'), `${'x'.repeat(43)}\n`)
       const { code, stderr } = await desk.run(['alice', '--password-stdin'], 'canary-5f2c')
       t.equal(code, 1)
-      t.match(stderr, /does not know .*admin\.token, so nothing is told to it/)
+      t.match(stderr, /does not know .*gatehouse\.db\.admin-token, so nothing is told to it/)
       t.notMatch(stderr, 'canary')
     })
   },
 )
+
+t.test('whom the groups of the backend keep out is named in the log', async t => {
+  const slapd = await startSlapd(t)
+  const desk = openDesk(t, [corp(slapd, { groups: { denied: ['wiki-editors'] } })])
+  const daemon = await desk.daemon()
+  const { alice } = corpPeople
+  t.equal((await daemon.authenticate('alice', alice.password)).status, 401)
+  const line = await daemon.line(({ event }) => event === 'authn_login_fail')
+  t.match(line, { reason: 'deny', user: 'alice', subject: /^corp:[0-9a-f-]{36}$/ })
+  const seen = await desk.attempt('alice', alice.password)
+  t.match(seen, { verdict: 'rejected', backend: 'corp', rule: 'deny always stops' })
+  const charged = seen.lockout_after?.subjects
+  t.match(charged, [{ subject: line.subject, failures: 0 }], 'and nobody guessed at her password')
+})
 
 t.test('without a daemon: a look by itself, and no attempt', async t => {
   const slapd = await startSlapd(t)
@@ -232,10 +248,10 @@ t.test('without a daemon: a look by itself, and no attempt', async t => {
   const seen = await desk.explain('carol')
   t.match(seen, { mode: 'look', verdict: 'depends_on_password', backend: 'corp', code: 0 })
   t.notOk(seen.lockout)
-  t.match(seen.steps, [{ outcome: 'found' }, { outcome: 'unavailable', detail: /there is no database/ }])
+  t.match(seen.steps, [{ outcome: 'found' }, { outcome: 'unknown_user' }])
   const { stdout, stderr } = await desk.run(['carol'])
   t.match(stdout, /\n {2}lockout {9}not known: only a running daemon remembers failures\n/)
-  t.match(stderr, /^No daemon is asked: there is no .*admin\.token/)
+  t.match(stderr, /^No daemon is asked: there is no .*gatehouse\.db\.admin-token/)
   const refused = await desk.run(['carol', '--password-stdin'], corpPeople.carol.password)
   t.equal(refused.code, 1)
   t.match(
@@ -257,7 +273,7 @@ t.test('without a daemon: a look by itself, and no attempt', async t => {
 t.test('whoever has taken the port of a daemon that crashed is told neither token nor password', async t => {
   const desk = openDesk(t, [{ id: 'local', type: 'local' }])
   const daemon = await desk.daemon()
-  const token = readFileSync(join(desk.cwd, 'data', 'admin.token'), 'utf8').trim()
+  const token = readFileSync(join(desk.cwd, 'data', 'gatehouse.db.admin-token'), 'utf8').trim()
   await daemon.stop('SIGKILL')
   const heard: string[] = []
   const impostor = createServer(socket => {
@@ -273,7 +289,7 @@ t.test('whoever has taken the port of a daemon that crashed is told neither toke
   const { code, stderr } = await desk.run(['admin', '--password-stdin'], 'canary-5f2c')
   t.equal(code, 1)
   t.match(stderr, /so nothing is told to it/)
-  t.match(heard.join(''), /^GET \/proof\?nonce=/)
+  t.match(heard.join(''), /^GET \/admin\/proof\?nonce=/)
   t.notMatch(heard.join(''), token)
   t.notMatch(heard.join(''), 'canary')
 })
@@ -300,7 +316,7 @@ t.test('Active Directory: the sub-code in words, and the path to each group', as
   t.match(deep.username, {
     text: `${nested.sam}@${sambaDomain.dns}`,
     user: nested.sam,
-    domain: sambaDomain.dns,
+    domain: sambaDomain.netbios.toLowerCase(),
   })
   const paths = (deep.steps[0]?.facts ?? []).filter(({ what }) => what === 'group').map(({ value }) => value)
   t.ok(
@@ -314,10 +330,7 @@ t.test('Active Directory: the sub-code in words, and the path to each group', as
     reason: 'the account is disabled; the password is right',
     code: 1,
   })
-  t.match(
-    facts(off.steps[0]).bind,
-    /^result 49 .*data 533.*: the account is disabled: disabled, with the right password$/,
-  )
+  t.equal(facts(off.steps[0]).bind, 'result 49, AD 533: the account is disabled; the password is right')
   t.match(off.steps[1], { outcome: 'not_reached' })
 
   const wrong = await desk.attempt(alice.sam, 'wrong')

@@ -233,6 +233,34 @@ t.test(
   },
 )
 
+t.test('a file that cannot be read says what helps against that', async t => {
+  const refused = (code: string, unreadable: string) =>
+    problemsOf(
+      loadConfig({
+        file: 'gatehouse.yaml',
+        env: {},
+        resolvePlugin: resolveStandIn,
+        readFile: async path => {
+          if (path === unreadable) throw Object.assign(new Error(code), { code })
+          return { bytes: Buffer.from(directory('    bind: { dn: x, password_file: pw }\n')), mode: 0o600 }
+        },
+      }),
+    )
+  const rows: [code: string, secret: RegExp | undefined, config: RegExp][] = [
+    ['ENOENT', /^relative paths start in the working directory$/, /--config/],
+    ['EACCES', /^run this as the user that runs the daemon, or let/, /^run this as the user/],
+    ['EPERM', /^run this as the user that runs the daemon, or let/, /^run this as the user/],
+    ['EFBIG', undefined, /--config/],
+    ['EIO', undefined, /--config/],
+  ]
+  for (const [code, secret, config] of rows) {
+    const [ofSecret] = await refused(code, 'pw')
+    if (secret) t.match(ofSecret?.hint, secret, code)
+    else t.equal(ofSecret?.hint, undefined, code)
+    t.match((await refused(code, 'gatehouse.yaml'))[0]?.hint, config, code)
+  }
+})
+
 t.test(`variables: the type that is wanted, once, with $\${ for a literal \${`, async t => {
   const text = `listen:\n  port: \${PORT}\nallow_anonymous_clients: \${YES}\ndatabase: "\${DIR}/$\${PORT}.db"\n`
   const { config } = await load(text + LOCAL, { env: { PORT: '0', YES: 'true', DIR: `/var/\${PORT}` } })

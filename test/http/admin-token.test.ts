@@ -29,17 +29,28 @@ t.test('a token is 256 random bits, for its user only, and gone with the daemon'
   process.umask(umask)
   t.equal(statSync(file).mode & 0o777, 0o600)
   t.equal(readAdminToken(file)?.reveal(), token.reveal())
-  t.strictSame(readdirSync(t.testdirName), ['admin.token'], 'nothing else is left lying about')
+  t.strictSame(readdirSync(t.testdirName), ['gatehouse.db.admin-token'], 'nothing else is left lying about')
   remove()
   t.notOk(existsSync(file))
   remove()
+})
+
+t.test('daemons whose databases share a folder do not take each other’s token', async t => {
+  const log = createLogRecorder()
+  const folder = t.testdir()
+  const [one, other] = ['one.db', 'one.sqlite'].map(name => adminTokenFile(join(folder, name)))
+  const token = createAdminToken()
+  publishAdminToken(one ?? '', token, log)
+  publishAdminToken(other ?? '', createAdminToken(), log)()
+  t.equal(readAdminToken(one ?? '')?.reveal(), token.reveal())
+  t.notOk(existsSync(other ?? ''))
 })
 
 t.test(
   'a new start takes the place of an old token, and the old daemon leaves the new one alone',
   async t => {
     const log = createLogRecorder()
-    const file = join(t.testdir({ 'admin.token': 'left by a crash' }), 'admin.token')
+    const file = join(t.testdir({ token: 'left by a crash' }), 'token')
     t.notOk(readAdminToken(file), 'what is no token is none')
     const removeFirst = publishAdminToken(file, createAdminToken(), log)
     const second = createAdminToken()
@@ -51,7 +62,7 @@ t.test(
 
 t.test('a link that lies in its place is replaced, and what it leads to is not touched', async t => {
   const folder = t.testdir({ victim: 'precious' })
-  const file = join(folder, 'admin.token')
+  const file = join(folder, 'token')
   symlinkSync(join(folder, 'victim'), file)
   publishAdminToken(file, createAdminToken(), createLogRecorder())
   t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'precious')
@@ -60,13 +71,13 @@ t.test('a link that lies in its place is replaced, and what it leads to is not t
 
 t.test('where it cannot be written the daemon does without, and says so', async t => {
   const log = createLogRecorder()
-  const file = join(t.testdir(), 'not-there', 'admin.token')
+  const file = join(t.testdir(), 'not-there', 'token')
   publishAdminToken(file, createAdminToken(), log)()
   t.match(log.at('warn'), [{ fields: { file } }])
   mkdirSync(file, { recursive: true })
   publishAdminToken(file, createAdminToken(), log)()
   t.equal(log.at('warn').length, 2)
-  t.strictSame(readdirSync(join(t.testdirName, 'not-there')), ['admin.token'])
+  t.strictSame(readdirSync(join(t.testdirName, 'not-there')), ['token'])
   chmodSync(file, 0o700)
   writeFileSync(join(file, 'x'), '')
   t.notOk(readAdminToken(file))

@@ -1,5 +1,5 @@
 /** What a login or a look says to whoever has it explained: facts for operators, never a secret. */
-import type { Fact, Outcome } from '../../plugin.ts'
+import { type Fact, type Outcome, stateInWords } from '../../plugin.ts'
 import type { Admitted } from './admission.ts'
 import type { GroupFinder } from './groups/finder.ts'
 import { showPath } from './groups/paths.ts'
@@ -8,7 +8,7 @@ import type { Found } from './person-search.ts'
 import type { Settings } from './settings.ts'
 import type { BindAnswer } from './wire/connection.ts'
 import { DirectoryFailure } from './wire/failure.ts'
-import { describe } from './wire/result.ts'
+import { subCode } from './wire/result.ts'
 
 type Note = (fact: Fact) => void
 
@@ -20,7 +20,7 @@ export function noteSearch(note: Note, base: string, filter: string, found: Foun
   if (found.found !== 'one') return
   const { id, state } = found.person.user
   note({ what: 'id', value: id })
-  if (state) note({ what: 'state', value: `${state}, says the entry` })
+  if (state) note({ what: 'state', value: `${stateInWords(state)}, says the entry` })
 }
 
 function whom(found: Found): string {
@@ -34,14 +34,49 @@ function whom(found: Found): string {
   }
 }
 
-/** @param refusal undefined if the password is right and nothing speaks against the account */
+/**
+ * What the directory answered to the bind, and what that means; its own words only where they say more.
+ *
+ * @param refusal undefined if the password is right and nothing speaks against the account
+ */
 export function noteBind(
   note: Note,
   answer: BindAnswer,
   refusal: Outcome | undefined,
   durationMs: number,
 ): void {
-  note({ what: 'bind', value: `${describe(answer)}: ${inWords(refusal)}`, durationMs })
+  note({ what: 'bind', value: `${resultOf(answer)}: ${inWords(refusal)}`, durationMs })
+  const said = answer.message
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, MOST_SAID)
+  if (said !== '' && !isUnderstood(answer, refusal)) note({ what: 'server said', value: said })
+}
+
+/** Characters of a server's own words that are shown. */
+const MOST_SAID = 200
+
+/** Active Directory's sub-code of a wrong password. */
+const WRONG_PASSWORD = '52e'
+
+/** Does the sub-code say it all? Active Directory's text is the same for every refusal then. */
+function isUnderstood(answer: BindAnswer, refusal: Outcome | undefined): boolean {
+  const sub = subCode(answer)
+  if (sub === undefined || refusal?.outcome === 'unavailable') return false
+  return refusal?.outcome !== 'wrong_password' || sub === WRONG_PASSWORD
+}
+
+/** The result's number and what stands beside it: Active Directory's sub-code, the password policy's word. */
+function resultOf(answer: BindAnswer): string {
+  const sub = subCode(answer)
+  const policy = answer.policy?.error
+  return [
+    `result ${answer.code}`,
+    sub && `AD ${sub}`,
+    policy && `password policy ${policy.replaceAll('_', ' ')}`,
+  ]
+    .filter(Boolean)
+    .join(', ')
 }
 
 /** The groups, each with the path that led to it, and what they mean. */
@@ -80,7 +115,7 @@ function inWords(refusal: Outcome | undefined): string {
     case undefined:
       return 'the password is right'
     case 'account_state':
-      return `${refusal.state}, ${refusal.passwordVerified ? 'with the right password' : 'whatever the password'}`
+      return `${stateInWords(refusal.state)}; ${refusal.passwordVerified ? 'the password is right' : 'nothing is said about the password'}`
     case 'wrong_password':
       return 'wrong password'
     case 'unknown_user':

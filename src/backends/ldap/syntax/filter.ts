@@ -147,7 +147,8 @@ function readTemplate(text: string, known: readonly string[]): Filter {
       throw new FilterTemplateError(`${whole} is no placeholder; there are ${listed}`)
     }
   }
-  if (/\\7[bd]/i.test(text)) throw new FilterTemplateError('a brace cannot stand in it, not even as \\7b or \\7d')
+  if (/\\7[bd]/i.test(text))
+    throw new FilterTemplateError('a brace cannot stand in it, not even as \\7b or \\7d')
   // ldapts' parser reads \c3\a9 as two characters instead of as the two octets of one.
   if (/\\[89a-f][0-9a-f]/i.test(text)) {
     throw new FilterTemplateError('a character beyond ASCII is written as itself, not as \\xx')
