@@ -380,6 +380,32 @@ t.test('the warnings that an app gets beside an acceptance are explained, too', 
   t.match(conclusion, { verdict: 'accepted', warnings })
 })
 
+t.test('an attempt says why a backend was not asked, and whether a state was proved', async t => {
+  const disabled = (passwordVerified: boolean): Answering =>
+    verifies('1', { outcome: 'account_state', subject: '1', state: 'disabled', passwordVerified })
+  const { attempt } = desk([
+    place(link(backend('hr', asked))),
+    place(link(backend('guests', asked), { usernameFilter: () => false })),
+    place(link(backend('corp', disabled(false)))),
+  ])
+  const caller = { ...OPERATOR, backends: new Set(['guests', 'corp']) }
+  const seen = await attempt('alice', 'x', { caller })
+  t.match(outcomes(seen).slice(0, 2), ['hr skipped not for this app', 'guests skipped username_filter'])
+  t.match(seen.conclusion, { verdict: 'account_state', reason: /the password was not verified/ })
+  const proved = await desk([place(link(backend('corp', disabled(true))))]).attempt('alice', 'x')
+  t.match(proved.conclusion, { verdict: 'account_state', reason: /the password is right/ })
+})
+
+t.test('a source that is locked out is said before anybody is looked for in vain', async t => {
+  const { ask, attempt } = desk([place(link(backend('corp', corp, looks(found))))])
+  for (let i = 0; i < 50; i++) await attempt(`nobody-${i}`, 'x')
+  t.match((await ask('alice')).conclusion, {
+    verdict: 'locked_out',
+    reason: /^the source is locked out here/,
+  })
+  t.match((await ask('alice', { address: '192.0.2.8' })).conclusion, { verdict: 'depends_on_password' })
+})
+
 t.test('at the end of the chain no rule has decided', async t => {
   const { attempt } = desk([place(link(backend('corp', corp)))])
   const { conclusion } = await attempt('nobody', 'x')

@@ -150,7 +150,16 @@ t.test('servers are read from URLs, addresses included', async t => {
     security: 'starttls',
   })
   t.match(parseEndpoint('ldap://192.0.2.1:1389/', false), { host: '192.0.2.1', port: 1389, security: 'none' })
-  for (const url of ['http://a', 'ldaps:a', 'a', 'ldaps://a:0', 'ldaps://a:70000']) {
+  for (const url of [
+    'http://a',
+    'ldaps:a',
+    'a',
+    'ldaps://a:0',
+    'ldaps://a:70000',
+    'ldaps://a%00b',
+    'ldaps://a%2fb',
+    'ldaps://%zz',
+  ]) {
     t.throws(() => parseEndpoint(url, false), url)
   }
 })

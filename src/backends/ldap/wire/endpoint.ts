@@ -10,6 +10,9 @@ export interface Endpoint {
   readonly security: 'ldaps' | 'starttls' | 'none'
 }
 
+/** Letters, digits, hyphens and, as some have them, underscores (RFC 1123 section 2.1). */
+const HOST = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/
+
 /**
  * Reads `ldaps://host`, `ldap://host:port`, `ldaps://[2001:db8::1]`.
  *
@@ -27,9 +30,8 @@ export function parseEndpoint(url: string, starttls: boolean): Endpoint {
   }
   if (secure && starttls)
     throw new Error('`ldaps://` is encrypted from the start: `tls.starttls` goes with `ldap://`')
-  const host = decodeURIComponent(parsed.hostname)
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, '$1')
+  const host = parsed.hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (!HOST.test(host) && isIP(host) === 0) throw new Error('this is no host: expected a name or an address')
   const port = parsed.port ? Number(parsed.port) : secure ? 636 : 389
   if (port === 0) throw new Error('port 0 is no port')
   return {
