@@ -68,6 +68,8 @@ export interface Finding {
   readonly detail: string
   /** What to do about it, in one line: which option, and to what. */
   readonly advice?: string
+  /** On what is said of the person who was asked for: whether they are here. They may be in another backend of the chain. */
+  readonly user?: 'found' | 'missing'
 }
 
 export interface BackendPlugin<S extends TSchema = TSchema> {

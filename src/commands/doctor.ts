@@ -9,10 +9,12 @@ import { examineDatabase } from '../users/examine-database.ts'
 import { openUsersToLook } from '../users/users-to-look.ts'
 import type { CommandContext } from './context.ts'
 import { examineBackend } from './doctor/backends.ts'
+import { examineChecks } from './doctor/checks.ts'
 import { examineClients, examineConfig, examineFiles } from './doctor/files.ts'
 import { examineListeners } from './doctor/listeners.ts'
+import { createPersonInChain } from './doctor/person.ts'
+import { silentLog } from './doctor/silent-log.ts'
 import { CommandFailure, reportingFailure } from './failure.ts'
-import { createQuietLog } from './quiet-log.ts'
 import { createPaint, type Paint, visible } from './terminal.ts'
 
 interface Options {
@@ -29,7 +31,7 @@ export function doctorCommand(context: CommandContext): Command {
     const file = configFile(options.config, context.env)
     try {
       const loaded = await context.loadConfig(file)
-      await examineAll(loaded, options, report, context)
+      await examineAll(loaded, options, report)
     } catch (error) {
       if (!(error instanceof ConfigProblems)) throw error
       report.section('configuration')
@@ -59,7 +61,6 @@ async function examineAll(
   loaded: LoadedConfig,
   { user, backend: only }: Options,
   report: Report,
-  context: CommandContext,
 ): Promise<void> {
   const { config } = loaded
   const chosen = chooseBackends(config, only)
@@ -72,18 +73,40 @@ async function examineAll(
   for (const finding of examineClients(config)) report.say(finding)
 
   await using opened = new AsyncDisposableStack()
-  const log = createQuietLog(context.stderr)
-  const users = openUsersToLook(config.database, log, opened)
-  const refusedAccounts = createRefusedAccounts(systemClock)
+  const parts = {
+    users: openUsersToLook(config.database, silentLog, opened),
+    refusedAccounts: createRefusedAccounts(systemClock),
+    log: silentLog,
+  }
+  const person = user === undefined ? undefined : createPersonInChain(user, isSeveral(chosen))
+  const refused = new Set<string>()
   for (const settings of chosen) {
     report.section(settings.id, settings.type)
     if (!settings.enabled) {
       report.say({ status: 'ok', check: 'enabled: false', detail: 'switched off, so not looked at' })
       continue
     }
-    for await (const finding of examineBackend(settings, { config, users, refusedAccounts, log, user }))
-      report.say(finding)
+    for await (const finding of examineBackend(settings, { ...parts, config, user })) {
+      const said = person ? person.take(settings, finding) : finding
+      if (said === undefined) continue
+      if (said.status === 'fail' && SERVICE_ACCOUNT.test(said.check)) refused.add(settings.id)
+      report.say(said)
+    }
   }
+  const left = person?.end() ?? []
+  if (left.length > 0) report.section(`user ${user}`)
+  for (const { about, finding } of left) report.say(finding, about)
+  if (config.checks.length === 0) return
+  report.section('checks')
+  const ids = new Set(chosen.map(({ id }) => id))
+  for await (const finding of examineChecks({ ...parts, config, chosen: ids, refused })) report.say(finding)
+}
+
+/** What is said of a service account is said so: `ldap` does, and plugins may. */
+const SERVICE_ACCOUNT = /^service account\b/
+
+function isSeveral(backends: Config['backends']): boolean {
+  return backends.filter(({ enabled }) => enabled).length > 1
 }
 
 function chooseBackends({ backends }: Config, only: string | undefined): Config['backends'] {
@@ -97,7 +120,8 @@ function chooseBackends({ backends }: Config, only: string | undefined): Config[
 interface Report {
   /** What the findings from here on are about. */
   section(about: string, type?: string): void
-  say(finding: Finding): void
+  /** @param whose what it is about, if not what the section is */
+  say(finding: Finding, whose?: string): void
   /** @returns how many failed */
   end(): number
 }
@@ -116,9 +140,14 @@ function createReport({ stdout, color }: CommandContext, json: boolean): Report 
         )
       about = next
     },
-    say(finding) {
-      counts[finding.status]++
-      stdout.write(json ? `${JSON.stringify({ about, ...finding })}\n` : format(finding, paint))
+    say({ status, check, detail, advice }, whose) {
+      counts[status]++
+      const said = { status, check, detail, ...(advice !== undefined && { advice }) }
+      stdout.write(
+        json
+          ? `${JSON.stringify({ about: whose ?? about, ...said })}\n`
+          : format(whose === undefined ? said : { ...said, check: whose }, paint),
+      )
     },
     end() {
       const { ok, warn, fail } = counts

@@ -64,6 +64,8 @@ export interface SlapdOptions {
   readonly certificate?: CertificateRequest
   /** Lines of slapd.conf(5) for the server as a whole, such as `moduleload retcode`. */
   readonly serverConfig?: string
+  /** Rules of slapd.access(5) that come before those of every test; what none of them is about is as always. */
+  readonly access?: string
   /** Lines of slapd.conf(5) for the database, such as `overlay retcode`. */
   readonly databaseConfig?: string
 }
@@ -138,6 +140,7 @@ index objectClass,uid,mail,cn,member eq
 overlay memberof
 overlay refint
 refint_attributes member memberOf
+${options.access ?? ''}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="${corpService.dn}" read by self read by anonymous auth by * none
 ${options.databaseConfig ?? ''}

@@ -1,4 +1,12 @@
-import { definePlugin, Type, UnavailableError } from '../../plugin.ts'
+import { createUsernameNormaliser } from '../../authentication/username.ts'
+import {
+  definePlugin,
+  type Finding,
+  type LocalUsers,
+  stateInWords,
+  Type,
+  UnavailableError,
+} from '../../plugin.ts'
 
 /**
  * The daemon's own users, by e-mail address: another way to find the same people. It issues the ids of the `local`
@@ -35,7 +43,7 @@ export const emailPlugin = definePlugin({
           ],
     ),
 
-  async *examine({ users = 'local' }, { localUsers }) {
+  async *examine({ users = 'local' }, { localUsers }, { user }) {
     const check = `users of \`${users}\` by e-mail address`
     try {
       const { withEmail } = localUsers.count()
@@ -43,6 +51,7 @@ export const emailPlugin = definePlugin({
       yield withEmail > 0
         ? { status: 'ok', check, detail: `${withEmail} with an address` }
         : { status: 'warn', check, detail: none, advice: 'give one with `gatehouse user add … --email`' }
+      if (user !== undefined) yield findUser(localUsers, user)
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error
       yield { status: 'fail', check, detail: error.message, advice: 'mend or restore the database' }
@@ -71,3 +80,18 @@ export const emailPlugin = definePlugin({
     }
   },
 })
+
+/** Somebody who was asked for. */
+function findUser(localUsers: LocalUsers, user: string): Finding {
+  const check = `user ${user}`
+  const name = createUsernameNormaliser([])(user)
+  const found = name.ok ? localUsers.findByEmail(name.username.typed) : undefined
+  if (found === undefined) {
+    const advice = 'is the address right? `gatehouse user list` shows them'
+    return { status: 'fail', check, detail: 'no local user has this address', advice, user: 'missing' }
+  }
+  const detail = `id ${found.id}, name ${found.username}`
+  if (found.state === undefined) return { status: 'ok', check, detail, user: 'found' }
+  const advice = `\`gatehouse user enable ${found.username}\` lets them in again`
+  return { status: 'warn', check, detail: `${detail}, ${stateInWords(found.state)}`, advice, user: 'found' }
+}

@@ -1,8 +1,10 @@
+import { createUsernameNormaliser } from '../../authentication/username.ts'
 import {
   definePlugin,
   type Finding,
   type LocalUsers,
   type Look,
+  stateInWords,
   Type,
   UnavailableError,
   type User,
@@ -14,8 +16,10 @@ export const localPlugin = definePlugin({
   apiVersion: 1,
   options: Type.Object({}, { description: 'The local users, by username.' }),
 
-  async *examine(_options, { localUsers }) {
-    yield countUsers(localUsers)
+  async *examine(_options, { localUsers }, { user }) {
+    const count = countUsers(localUsers)
+    yield count
+    if (user !== undefined && count.status !== 'fail') yield findUser(localUsers, user)
   },
 
   async create(_options, { id, localUsers }) {
@@ -58,4 +62,19 @@ function countUsers(localUsers: LocalUsers): Finding {
     if (!(error instanceof UnavailableError)) throw error
     return { status: 'fail', check, detail: error.message, advice: 'mend or restore the database' }
   }
+}
+
+/** Somebody who was asked for. */
+function findUser(localUsers: LocalUsers, user: string): Finding {
+  const check = `user ${user}`
+  const name = createUsernameNormaliser([])(user)
+  const found = name.ok ? localUsers.findByUsername(name.username.typed) : undefined
+  if (found === undefined) {
+    const advice = 'is the name right? `gatehouse user list` shows them'
+    return { status: 'fail', check, detail: 'no local user has this name', advice, user: 'missing' }
+  }
+  const detail = `id ${found.id}, name ${found.username}`
+  if (found.state === undefined) return { status: 'ok', check, detail, user: 'found' }
+  const advice = `\`gatehouse user enable ${found.username}\` lets them in again`
+  return { status: 'warn', check, detail: `${detail}, ${stateInWords(found.state)}`, advice, user: 'found' }
 }

@@ -124,7 +124,7 @@ t.test('what Active Directory says of signing and channel binding is said with w
   )
   t.match(
     line(binding.at(-1) as Finding),
-    /channel binding.* → LdapEnforceChannelBinding: .*set the policy to "when supported"$/,
+    /channel binding.* → connect to the domain controller itself, or set the policy to "when supported"$/,
   )
 })
 

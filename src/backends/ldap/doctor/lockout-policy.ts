@@ -45,11 +45,9 @@ export async function* examineLockoutPolicy(
   const isPso = equals('objectClass', 'msDS-PasswordSettings')
   const objects = await session.find(container, isPso, ['cn', ...PSO_ATTRIBUTES])
   if (objects.length === 0) {
-    const detail =
-      'none is to be seen; only Domain Admins may see them, so some may lock sooner than the domain does'
-    const advice =
-      'if there are any, keep `lockout.max_attempts` below the lowest of their lockout thresholds'
-    yield warn('password settings objects', detail, advice)
+    // An ordinary account never may: nothing that anybody should change.
+    const detail = `none are to be seen, as only Domain Admins may; if there are any, one with a lockout threshold of ${ours.maxAttempts} or less locks before we do`
+    yield ok('password settings objects', detail)
     return
   }
   for (const object of objects) {
@@ -65,18 +63,19 @@ export async function* examineLockoutPolicy(
 function compare({ name, threshold, windowMs, durationMs }: Policy, ours: OwnLockout): Finding {
   const check = name === 'the domain' ? 'lockout policy' : name.replace(/^the /, '')
   if (threshold === 0) return ok(check, `${name} never locks an account`)
-  const until = durationMs === 0 ? 'until an administrator unlocks it' : `for ${minutes(durationMs)}`
-  const detail = `${name} locks an account after ${threshold} failures within ${minutes(windowMs)}, ${until}`
+  const until = durationMs === 0 ? 'until an administrator unlocks it' : `for ${inWords(durationMs)}`
+  const theirs = `${name} locks an account after ${threshold} failures within ${inWords(windowMs)}, ${until}`
+  const detail = `${theirs}; ours after ${ours.maxAttempts} within ${inWords(ours.windowMs)} from one source, so several sources add up`
   if (ours.maxAttempts >= threshold) {
     const lower = Math.max(1, Math.floor(threshold / 2))
     const advice = `set \`lockout.max_attempts\` below ${threshold}, such as ${lower}: now it is ${ours.maxAttempts}, and guessing here locks people out of Windows`
     return warn(check, detail, advice)
   }
   if (ours.windowMs < windowMs) {
-    const advice = `raise \`lockout.window\` to ${minutes(windowMs)} or more: slow guessing here can still lock an account there`
+    const advice = `raise \`lockout.window\` to ${inWords(windowMs)} or more: slow guessing here can still lock an account there`
     return warn(check, detail, advice)
   }
-  return ok(check, `${detail}; ours locks after ${ours.maxAttempts} within ${minutes(ours.windowMs)}`)
+  return ok(check, detail)
 }
 
 function readPolicy(entry: DirectoryEntry, name: string, attributes: readonly string[]): Policy | undefined {
@@ -96,6 +95,18 @@ function intervalMs(text: string | undefined): number {
   return Math.abs(Number(text ?? 0)) / 10_000
 }
 
-function minutes(ms: number): string {
-  return `${Math.round(ms / 6_000) / 10} min`
+const UNITS: readonly (readonly [ms: number, one: string, many: string])[] = [
+  [86_400_000, 'day', 'days'],
+  [3_600_000, 'hour', 'hours'],
+  [60_000, 'minute', 'minutes'],
+  [1_000, 'second', 'seconds'],
+]
+
+/** In the largest unit that leaves no more than a tenth of it out. */
+function inWords(ms: number): string {
+  const [unitMs, one, many] = UNITS.find(([unit]) => ms >= unit && (ms * 10) % unit === 0) ?? SECONDS
+  const count = Math.round((ms / unitMs) * 10) / 10
+  return `${count} ${count === 1 ? one : many}`
 }
+
+const SECONDS = [1_000, 'second', 'seconds'] as const

@@ -1,25 +1,27 @@
 /** One person as this backend maps them: found, read, with their groups; and where nobody is found, why. */
-
-import { createUsernameNormaliser } from '../../../authentication/username.ts'
 import type { BackendServices, Finding } from '../../../plugin.ts'
 import { userFilterOf } from '../effective.ts'
-import { createGroupFinder } from '../groups/finder.ts'
-import { admit, type Person, readPerson, requestedAttributes } from '../person/user.ts'
+import type { Group } from '../groups/group.ts'
+import { type Person, readPerson, requestedAttributes } from '../person/user.ts'
 import type { Settings } from '../settings.ts'
-import { readEntry } from '../syntax/entry.ts'
-import { anyOf, equals } from '../syntax/filter.ts'
-import type { SearchAnswer, SearchRequest } from '../wire/connection.ts'
-import { orAbort } from '../wire/deadline.ts'
-import { DirectoryFailure } from '../wire/failure.ts'
-import { describe, SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
-import { has, takeApart } from './filter-parts.ts'
+import type { DirectoryEntry } from '../syntax/entry.ts'
+import type { Names } from '../syntax/filter.ts'
+import { SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
+import { examineAttributes } from './attributes.ts'
+import { takeApart } from './filter-parts.ts'
 import { fail, ok, warn } from './finding.ts'
+import type { GroupList } from './group-list.ts'
+import type { LookedUp } from './group-patterns.ts'
+import { findMember } from './members.ts'
+import { readNames } from './names.ts'
+import type { IsOwn } from './own-account.ts'
+import { describeGroups, findGroups, type GroupsOfPerson } from './person-groups.ts'
+import { explainRefusal } from './refusal.ts'
 import type { RootDse } from './root-dse.ts'
 import type { Session } from './session.ts'
-import { manyMatch, whyNobody, whyNotThisOne } from './wrong-knob.ts'
-
-/** Where directories keep what never changes. */
-const ID_ATTRIBUTES = ['objectGUID', 'entryUUID', 'nsUniqueId', 'ipaUniqueID', 'GUID', 'ibm-entryUuid']
+import { whyNoId } from './why-no-id.ts'
+import { whyNobody } from './why-nobody.ts'
+import { manyMatch, whyNotThisOne } from './why-not-this-one.ts'
 
 export interface PersonExamined {
   readonly session: Session
@@ -28,154 +30,147 @@ export interface PersonExamined {
   readonly rootDse: RootDse | undefined
   /** Undefined: anybody. */
   readonly user: string | undefined
+  readonly isOwn: IsOwn
+  readonly groupList: GroupList
+  readonly patterns: readonly LookedUp[]
+  /** False where groups cannot be found, and the findings say why. */
+  readonly withGroups: boolean
   readonly signal: AbortSignal
 }
 
-/**
- * @returns their DN, if one was found
- * @throws {DirectoryFailure} if no answer came
- */
-export async function* examinePerson(about: PersonExamined): AsyncGenerator<Finding, string | undefined> {
-  const { session, settings, rootDse, user } = about
-  const { options, userFilter } = settings
-  const parts = takeApart(userFilterOf(options) ?? '')
-  const around = { session, base: options.base_dn, parts, rootDse }
-  const names = user === undefined ? undefined : readNames(user, settings)
-  if (names === 'unreadable') {
-    yield fail(`user ${user}`, 'this cannot be the name of a user')
-    return undefined
-  }
-  const filters = names ? userFilter.forUser(names).map(({ filter }) => filter) : [userFilter.forAnyone()]
-  let answer: SearchAnswer = { code: SUCCESS, message: '', entries: [] }
-  for (const filter of filters) {
-    answer = await search(about, filter, names ? 2 : 1)
-    if (answer.code !== SUCCESS || answer.entries.length > 0) break
-  }
-  const { code, message, entries } = answer
-  if (code !== SUCCESS && code !== SIZE_LIMIT_EXCEEDED) {
-    yield fail(
-      'user_filter',
-      describe({ code, message }),
-      'correct `user_filter`, or what the service account may read',
-    )
-    return undefined
-  }
-  const [first, second] = entries.map(readEntry)
-  if (first === undefined) {
-    const someone = names && (await session.find(options.base_dn, userFilter.forAnyone())).length > 0
-    yield* names && someone ? whyNotThisOne(around, [names.username, names.input]) : whyNobody(around)
-    return undefined
-  }
-  if (names && second) {
-    yield manyMatch(user ?? '', [first.dn, second.dn])
-    return undefined
-  }
-  yield* describePerson(about, first)
-  return first.dn
+/** Who was looked at. */
+export interface Sample {
+  readonly dn: string
+  readonly groups: readonly Group[]
 }
 
-type DirectoryEntry = ReturnType<typeof readEntry>
+/** Enough to have somebody else than the service account. */
+const SEVERAL = 3
 
-async function* describePerson(about: PersonExamined, entry: DirectoryEntry): AsyncGenerator<Finding> {
-  const { session, settings, services } = about
+/**
+ * @returns undefined if nobody was found
+ * @throws {DirectoryFailure} if no answer came
+ */
+export async function* examinePerson(about: PersonExamined): AsyncGenerator<Finding, Sample | undefined> {
+  const { settings, user } = about
+  const { options, service } = settings
+  const names = user === undefined ? undefined : readNames(user, options)
+  if (user !== undefined && names === undefined) {
+    yield { ...fail(`user ${user}`, 'this cannot be the name of a user'), user: 'missing' }
+    return undefined
+  }
+  const { code, message, entries } = await search(about, names)
+  if (code !== SUCCESS && code !== SIZE_LIMIT_EXCEEDED) {
+    const { reason, advice } = explainRefusal({ code, message }, service.method)
+    yield fail('user_filter', reason, advice ?? 'correct `user_filter`, or what the service account may read')
+    return undefined
+  }
+  const [first, second] = entries
+  if (first === undefined) {
+    yield* whyNotFound(about, names)
+    return undefined
+  }
+  if (user !== undefined) {
+    if (second) yield { ...manyMatch(user, [first.dn, second.dn]), user: 'found' }
+    return second ? undefined : yield* describePerson(about, await look(about, first))
+  }
+  const other = await firstOther(about, entries)
+  if (other !== undefined) return yield* describePerson(about, await findAdmitted(about, other))
+  const detail = `nobody but the service account itself is found (${first.dn})`
+  const advice =
+    'let it read the entries of people; or correct `base_dn` or `user_filter`, if they are elsewhere'
+  yield fail('people', detail, advice)
+  return undefined
+}
+
+async function search({ session, settings }: PersonExamined, names: Names | undefined) {
+  const { userFilter, options } = settings
+  const filters = names ? userFilter.forUser(names).map(({ filter }) => filter) : [userFilter.forAnyone()]
+  let answer: Awaited<ReturnType<Session['ask']>> = { code: SUCCESS, message: '', entries: [] }
+  for (const filter of filters) {
+    answer = await session.ask(options.base_dn, filter, requestedAttributes(settings), names ? 2 : SEVERAL)
+    if (answer.code !== SUCCESS || answer.entries.length > 0) break
+  }
+  return answer
+}
+
+async function firstOther({ isOwn }: PersonExamined, entries: readonly DirectoryEntry[]) {
+  for (const entry of entries) if (!(await isOwn(entry.dn))) return entry
+  return undefined
+}
+
+async function* whyNotFound(about: PersonExamined, names: Names | undefined): AsyncGenerator<Finding> {
+  const { session, settings, rootDse, user, isOwn } = about
+  const { options, userFilter, service } = settings
+  const parts = takeApart(userFilterOf(options) ?? '')
+  const around = { session, options, base: options.base_dn, parts, rootDse, method: service.method, isOwn }
+  const someone = names && (await session.find(options.base_dn, userFilter.forAnyone())).length > 0
+  if (!someone || user === undefined) yield* whyNobody(around)
+  else yield { ...(await whyNotThisOne(around, { user, names, userFilter })), user: 'missing' }
+}
+
+/** A person as far as they could be read. */
+interface Looked {
+  readonly entry: DirectoryEntry
+  /** Undefined: their id or their groups cannot be read. */
+  readonly person: Person | undefined
+  readonly groups: GroupsOfPerson | undefined
+}
+
+async function look(about: PersonExamined, entry: DirectoryEntry): Promise<Looked> {
+  const person = readPerson(entry, about.settings, about.services.clock.wall())
+  return { entry, person, groups: person && about.withGroups ? await findGroups(about, person) : undefined }
+}
+
+/** Anybody will do, but who is let in says more: whether the required groups are the right ones. */
+async function findAdmitted(about: PersonExamined, entry: DirectoryEntry): Promise<Looked> {
+  const { session, settings, isOwn, patterns } = about
+  const looked = await look(about, entry)
+  const found = looked.groups?.found
+  if (!found || !settings.required || settings.required(found.groups)) return looked
+  const required = patterns.flatMap(({ option, groups }) => (option === 'required' ? groups : []))
+  const member = await findMember(session, settings, required, isOwn)
+  return member === undefined ? looked : look(about, member)
+}
+
+async function* describePerson(
+  about: PersonExamined,
+  { entry, person, groups }: Looked,
+): AsyncGenerator<Finding, Sample> {
+  const { session, settings, rootDse, user } = about
   const check = `person ${entry.dn}`
-  const person = readPerson(entry, settings, services.clock.wall())
+  const found = user === undefined ? {} : ({ user: 'found' } as const)
   if (person === undefined) {
-    yield await whyNoId(session, settings, entry)
-    return
+    yield { ...(await whyNoId(session, settings, rootDse, entry)), ...found }
+    return { dn: entry.dn, groups: [] }
   }
   const { id, username, displayName, email, state } = person.user
   const named = [displayName, email && `<${email}>`].filter(Boolean).join(' ')
   const detail = `id ${id}, name ${username}${named && `, ${named}`}, state ${state ?? 'usable'}`
-  yield state === undefined ? ok(check, detail) : warn(check, detail, 'this account may not log in')
-  if (email === undefined) {
+  const usable = state === undefined ? ok(check, detail) : warn(check, detail, 'this account may not log in')
+  yield { ...usable, ...found }
+  yield* missingNames(about, entry, person)
+  yield* examineAttributes(about, entry)
+  if (groups !== undefined) yield* describeGroups(about, person, groups)
+  return { dn: entry.dn, groups: groups?.found?.groups ?? [] }
+}
+
+/** What the preset reads and this entry does not show. */
+function* missingNames(
+  { settings, rootDse }: PersonExamined,
+  entry: DirectoryEntry,
+  { user }: Person,
+): Generator<Finding> {
+  const { usernameAttribute, emailAttribute } = settings.preset
+  const check = `person ${entry.dn}`
+  const better = rootDse?.betterPreset
+  const instead = better === undefined ? undefined : `it is the preset's: set \`preset: ${better}\``
+  if (entry.texts(usernameAttribute).length === 0) {
+    const detail = `no ${usernameAttribute} that the service account can read, so apps are told the id for a name`
+    yield warn(check, detail, instead ?? `let the service account read ${usernameAttribute}`)
+  }
+  if (user.email === undefined) {
     const advice = 'harmless, unless your apps need it: may the service account read it?'
-    yield warn(check, `no ${settings.preset.emailAttribute} that the service account can read`, advice)
+    yield warn(check, `no ${emailAttribute} that the service account can read`, instead ?? advice)
   }
-  yield* describeGroups(about, person)
-}
-
-async function* describeGroups(
-  { session, settings, services, signal, rootDse }: PersonExamined,
-  person: Person,
-): AsyncGenerator<Finding> {
-  const check = `groups of ${person.user.username}`
-  const search = (request: Parameters<Session['search']>[0]) => session.search(request)
-  const finder = createGroupFinder(search, settings.groups, services)
-  try {
-    const { groups, way } = await orAbort(finder.find(person.member, signal), signal, 'search')
-    const { user, refusal } = admit(person.user, groups, settings)
-    const shown = user.groups.slice(0, 10).join(', ')
-    const more = user.groups.length > 10 ? ` and ${user.groups.length - 10} more` : ''
-    const roles = user.roles.length > 0 ? `; roles ${user.roles.join(', ')}` : ''
-    yield ok(check, `${groups.length === 0 ? 'none' : `${shown}${more}`}, found by ${way}${roles}`)
-    if (refusal)
-      yield warn(check, `this person is not let in: ${refusal}`, 'see `groups.required` and `groups.denied`')
-    if (groups.length === 0) yield* whyNoGroups(session, settings, rootDse)
-  } catch (error) {
-    if (!(error instanceof DirectoryFailure)) throw error
-    const advice = 'let the service account read the groups, or set `groups.nesting`'
-    yield fail(check, error.message, advice)
-  }
-}
-
-/** Directories without the memberOf overlay have groups, and nobody is told. */
-async function* whyNoGroups(
-  session: Session,
-  settings: Settings,
-  rootDse: RootDse | undefined,
-): AsyncGenerator<Finding> {
-  const { groups, preset, options } = settings
-  if (groups.filter !== undefined) return
-  const [listed] = await session.find(options.base_dn, has(preset.groupsAttribute))
-  if (listed !== undefined) return
-  const base = groups.baseDn ?? rootDse?.defaultContext ?? rootDse?.namingContexts[0] ?? options.base_dn
-  const posixGroup = equals('objectClass', 'posixGroup')
-  const [group] = await session.find(base, anyOf([groups.groupFilter, posixGroup]))
-  const detail = `nobody below \`base_dn\` has ${preset.groupsAttribute} that the service account can read`
-  const classes = group?.texts('objectClass') ?? []
-  const filter = classes.some(name => /^posixGroup$/i.test(name))
-    ? '(&(objectClass=posixGroup)(memberUid={username}))'
-    : `(&${groups.groupFilter}(${preset.memberAttributes[0]}={dn}))`
-  const advice = `set \`groups.filter: ${filter}\`, or have the server keep memberOf (OpenLDAP: the overlay memberof)`
-  yield group === undefined
-    ? warn('groups', `${detail}, and no group is to be seen below ${base}`, 'harmless, unless you use groups')
-    : warn('groups', `${detail}, though there are groups (such as ${group.dn})`, advice)
-}
-
-async function whyNoId(session: Session, settings: Settings, { dn }: DirectoryEntry): Promise<Finding> {
-  const { idAttribute, preset } = settings
-  const check = `id_attribute ${idAttribute}`
-  const entry = await session.read(dn, [...ID_ATTRIBUTES, idAttribute])
-  if (entry && entry.octets(idAttribute) !== undefined) {
-    const advice = `groups have to be DNs in ${preset.groupsAttribute}: is \`preset\` the right one?`
-    return fail(`person ${dn}`, `a value of ${preset.groupsAttribute} is no DN`, advice)
-  }
-  const present = ID_ATTRIBUTES.filter(attribute => entry?.octets(attribute) !== undefined)
-  const [instead] = present
-  const advice =
-    instead === undefined
-      ? `let the service account read ${idAttribute}`
-      : `set \`id_attribute: ${instead}\`, which is there; or let the service account read ${idAttribute}`
-  return fail(check, `${dn} shows no ${idAttribute}, which goes into every user id`, advice)
-}
-
-function search({ session, settings }: PersonExamined, filter: SearchRequest['filter'], sizeLimit: number) {
-  const attributes = requestedAttributes(settings)
-  return session.search({
-    base: settings.options.base_dn,
-    scope: 'sub',
-    filter,
-    attributes,
-    sizeLimit,
-  })
-}
-
-function readNames(user: string, { options: { names } }: Settings) {
-  const realm = {
-    suffixes: names.upn_suffixes,
-    ...(names.netbios !== undefined && { netbios: names.netbios }),
-  }
-  const name = createUsernameNormaliser([realm])(user)
-  return name.ok ? { username: name.username.user, input: name.username.typed } : ('unreadable' as const)
 }

@@ -2,15 +2,17 @@
 import { isIP, type LookupFunction } from 'node:net'
 import type { Finding } from '../../../plugin.ts'
 import { Connection } from '../wire/connection.ts'
-import { orAbort } from '../wire/deadline.ts'
 import { type DialOptions, dial } from '../wire/dial.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
-import { DirectoryFailure, reasonOf } from '../wire/failure.ts'
+import { DirectoryFailure } from '../wire/failure.ts'
 import type { TlsSession } from '../wire/tls-failure.ts'
 import { fail, ok, warn } from './finding.ts'
+import { findAddresses } from './name-servers.ts'
 
 export interface ReachOptions extends DialOptions {
   readonly lookup: LookupFunction
+  /** Whom `lookup` asks; none: the system. */
+  readonly nameServers: readonly string[]
   readonly operationTimeoutMs: number
   /** Wall clock, in milliseconds since the Unix epoch. */
   readonly wallMs: number
@@ -27,7 +29,7 @@ export async function* reach(
   options: ReachOptions,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, Connection | undefined> {
-  const { host, port, url, security } = endpoint
+  const { host, port, url } = endpoint
   if (isIP(host) === 0) {
     const finding = await findAddresses(host, options, signal)
     yield finding
@@ -46,41 +48,8 @@ export async function* reach(
       return undefined
     }
     yield ok(`TCP ${host}:${port}`, 'connected')
-    const { explanation } = error
-    const startTls = security === 'starttls' && explanation === undefined
-    const check = startTls ? `StartTLS ${url}` : `TLS ${url}`
-    const refused = 'the server offers no StartTLS: use `ldaps://` in `urls`, without `tls.starttls`'
-    const guess = explanation === undefined || /hung up/.test(explanation.reason)
-    const advice = startTls
-      ? refused
-      : joined(explanation?.advice, guess ? adviceOnPort(endpoint) : undefined)
-    yield fail(check, explanation?.reason ?? withoutUrl(error.message, url), advice)
+    yield explainTlsFailure(endpoint, error)
     return undefined
-  }
-}
-
-async function findAddresses(host: string, { lookup, connectTimeoutMs }: ReachOptions, signal: AbortSignal) {
-  const check = `DNS ${host}`
-  const inTime = AbortSignal.any([signal, AbortSignal.timeout(connectTimeoutMs)])
-  try {
-    const found = new Promise<string>((resolve, reject) => {
-      lookup(host, { all: true }, (error, addresses) => {
-        if (error) reject(error)
-        else
-          resolve(
-            [addresses]
-              .flat()
-              .map(each => (typeof each === 'string' ? each : each.address))
-              .join(', '),
-          )
-      })
-    })
-    return ok(check, await orAbort(found, inTime, 'connect'))
-  } catch (error) {
-    const unknown = error instanceof Error && 'code' in error && error.code === 'ENOTFOUND'
-    const detail = unknown ? 'this name has no address' : `no address was found: ${reasonOf(error)}`
-    const advice = 'correct the name in `urls`, or name a DNS server that knows it in `dns_servers`'
-    return fail(check, detail, advice)
   }
 }
 
@@ -129,15 +98,55 @@ function adviceOnTcp(message: string, { host, port, security }: Endpoint): strin
   return `correct host and port in \`urls\`${other}`
 }
 
-/** The usual mistake about TLS is the port. */
-function adviceOnPort({ port, security }: Endpoint): string | undefined {
-  if (security !== 'ldaps' || port === 636) return undefined
-  return 'is it the right port? 636 is for ldaps://, and 389 for ldap:// with `tls: { starttls: true }`'
+function explainTlsFailure(endpoint: Endpoint, { explanation, message }: DirectoryFailure): Finding {
+  const { url, security } = endpoint
+  const detail = explanation?.reason ?? withoutUrl(message, url)
+  if (security === 'starttls' && explanation === undefined) {
+    const check = `StartTLS ${url}`
+    return /StartTLS was refused/.test(detail)
+      ? fail(check, detail, 'the server offers no StartTLS: use `ldaps://` in `urls`, without `tls.starttls`')
+      : fail(check, detail, adviceOnStartTlsPort(endpoint))
+  }
+  return fail(`TLS ${url}`, detail, adviceOnTls(endpoint, detail, explanation?.advice))
 }
 
-function joined(...parts: readonly (string | undefined)[]): string | undefined {
-  const said = parts.filter(part => part !== undefined)
-  return said.length === 0 ? undefined : said.join('; ')
+/** Where nothing that is known of TLS explains it, the port may. */
+function adviceOnTls(endpoint: Endpoint, detail: string, known: string | undefined): string | undefined {
+  const foreign = /does not speak TLS/.test(detail)
+  const guess = known === undefined || foreign || /hung up/.test(detail)
+  const port = guess ? adviceOnPort(endpoint) : undefined
+  if (port === undefined) return known ?? (/no connection within/.test(detail) ? STALLED : undefined)
+  return foreign || known === undefined || PLAIN_PORTS.has(endpoint.port) ? port : `${port}; ${known}`
+}
+
+const STALLED =
+  'something takes connections there and says nothing: is the server overloaded? `connect_timeout` says how long it is waited for'
+
+/** The usual mistake about TLS is the port. */
+function adviceOnPort(endpoint: Endpoint): string | undefined {
+  const { port, security, host } = endpoint
+  if (security !== 'ldaps' || TLS_PORTS.includes(port)) return undefined
+  const instead = PLAIN_PORTS.get(port)
+  return instead === undefined
+    ? 'is it the right port? 636 is for ldaps://, and 389 for ldap:// with `tls: { starttls: true }`'
+    : `port ${port} is for ldap://: write \`ldaps://${inUrl(host)}:${instead}\`, or \`ldap://${inUrl(host)}:${port}\` with \`tls: { starttls: true }\``
+}
+
+function adviceOnStartTlsPort({ host, port }: Endpoint): string {
+  return TLS_PORTS.includes(port)
+    ? `port ${port} is for ldaps://: write \`ldaps://${inUrl(host)}:${port}\` without \`tls.starttls\``
+    : 'is it the right port? Nothing there answers in LDAP; StartTLS is on 389, ldap://'
+}
+
+/** Ports of Active Directory's global catalogue come after the directory's own. */
+const TLS_PORTS: readonly number[] = [636, 3269]
+const PLAIN_PORTS: ReadonlyMap<number, number> = new Map([
+  [389, 636],
+  [3268, 3269],
+])
+
+function inUrl(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host
 }
 
 function withoutUrl(message: string, url: string): string {

@@ -2,6 +2,7 @@
 import type { Finding } from '../../../plugin.ts'
 import type { PresetName } from '../presets/presets.ts'
 import { readGeneralizedTime } from '../presets/values.ts'
+import { isUnder } from '../syntax/dn.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
 import { formatSid } from '../syntax/sid.ts'
 import { ok, warn } from './finding.ts'
@@ -10,6 +11,10 @@ import type { Session } from './session.ts'
 export interface RootDse {
   /** The preset for it; undefined for a kind that none is for, or that is not known. */
   readonly preset: PresetName | undefined
+  /** What it calls itself, for people. */
+  readonly kind: string
+  /** What `preset` should be, where it is for another kind; undefined if it fits, or nobody can say. */
+  readonly betterPreset: PresetName | undefined
   readonly activeDirectory: boolean
   readonly namingContexts: readonly string[]
   /** Where an Active Directory domain's own people are. */
@@ -80,10 +85,19 @@ export async function* readRootDse(
   const namingContexts = entry.texts('namingContexts')
   const contexts = namingContexts.length > 0 ? namingContexts.join(' and ') : 'none that it would tell'
   yield ok(check, `${kind.name}, naming contexts: ${contexts}`)
-  yield* comparePreset(preset, kind)
+  const betterPreset = betterThan(preset, kind)
+  if (betterPreset !== undefined) {
+    yield warn(
+      'preset',
+      `\`preset: ${preset}\` is not for ${kind.name}`,
+      `set \`preset: ${betterPreset}\`; \`id_attribute\` must then stay what it was, as it is in every user id`,
+    )
+  }
   yield* compareClocks(entry, url, wallMs)
   return {
     preset: kind.preset,
+    kind: kind.name,
+    betterPreset,
     activeDirectory: kind.activeDirectory,
     namingContexts,
     defaultContext: entry.texts('defaultNamingContext')[0],
@@ -128,14 +142,15 @@ function recognise(entry: DirectoryEntry, host: string): Kind {
   }
 }
 
-function* comparePreset(preset: PresetName, kind: Kind): Generator<Finding> {
-  if (kind.preset === undefined || preset === 'custom') return
-  if (preset === kind.preset || ALSO_FIT[kind.preset]?.includes(preset)) return
-  yield warn(
-    'preset',
-    `\`preset: ${preset}\` is not for ${kind.name}`,
-    `set \`preset: ${kind.preset}\`; \`id_attribute\` must then stay what it was, as it is in every user id`,
-  )
+function betterThan(preset: PresetName, kind: Kind): PresetName | undefined {
+  if (kind.preset === undefined || preset === 'custom') return undefined
+  return preset === kind.preset || ALSO_FIT[kind.preset]?.includes(preset) ? undefined : kind.preset
+}
+
+/** The naming context that holds a DN; else where a directory has its people. */
+export function contextOf(dn: string, rootDse: RootDse | undefined): string {
+  const contexts = rootDse?.namingContexts.toSorted((one, other) => other.length - one.length) ?? []
+  return contexts.find(context => context !== '' && isUnder(dn, context)) ?? rootDse?.defaultContext ?? dn
 }
 
 function* compareClocks(entry: DirectoryEntry, url: string, wallMs: number): Generator<Finding> {

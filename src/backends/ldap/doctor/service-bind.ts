@@ -1,9 +1,17 @@
 /** Does the directory take the service account? Asked once: a wrong password tried often locks the account. */
 import type { Finding } from '../../../plugin.ts'
 import type { BindAnswer, Connection, ServiceIdentity } from '../wire/connection.ts'
-import { DirectoryFailure } from '../wire/failure.ts'
-import { BAD_BINDINGS, describe, INVALID_CREDENTIALS, SUCCESS, subCode } from '../wire/result.ts'
+import { DirectoryFailure, type Explanation } from '../wire/failure.ts'
+import {
+  BAD_BINDINGS,
+  explainResult,
+  INVALID_CREDENTIALS,
+  nameResult,
+  SUCCESS,
+  subCode,
+} from '../wire/result.ts'
 import { fail, ok, warn } from './finding.ts'
+import { adviceOnSilence } from './refusal.ts'
 
 export type ServiceBind =
   | { readonly bind: 'done' }
@@ -15,12 +23,13 @@ export type ServiceBind =
 /** It is the account that is refused, and not the server out of order. */
 const REFUSALS: ReadonlySet<number> = new Set([19, 32, 34, 48, 49, 53])
 
-const ENCRYPT =
-  'use `ldaps://` in `urls`, or `tls: { starttls: true }`: the server takes no password without encryption or signing'
+const ENCRYPT = 'use `ldaps://` in `urls`, or `tls: { starttls: true }`'
+/** What these mean is said with the result, and so what they advise. */
+const TOLD_WHOLE: ReadonlySet<number> = new Set([8, 13])
 
 /** What to change, by result. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
-  [7, 'the server does not allow this `bind.method`'],
+  [7, 'the server does not allow this `bind.method`: choose another'],
   [8, ENCRYPT],
   [13, ENCRYPT],
   [32, '`bind.dn` names no entry of this directory: correct it'],
@@ -44,10 +53,6 @@ const SUB_CODE_ADVICE: ReadonlyMap<string, string> = new Map([
   ['701', 'the account has expired: move its end date'],
   ['773', "the account's password must be changed: set one without that flag, and `bind.password`"],
   ['775', 'the account is locked: unlock it, and look for who uses an old password of it'],
-  [
-    BAD_BINDINGS,
-    'LdapEnforceChannelBinding: something between here and the domain controller ends TLS; connect to the controller itself, or set the policy to "when supported"',
-  ],
 ])
 const WRONG = '`bind.dn` or `bind.password` is wrong: correct it'
 
@@ -68,7 +73,8 @@ export async function* bindService(
         ? await connection.bind(service.dn, service.password, signal, { policy: asksPolicy })
         : await connection.bindExternal(signal)
     if (answer.code !== SUCCESS) {
-      yield fail(check, describe(answer), adviceOn(answer, service))
+      const { reason, advice } = explainBind(answer, service)
+      yield fail(check, reason, advice)
       return { bind: REFUSALS.has(answer.code) ? 'refused' : 'failed' }
     }
     yield ok(
@@ -81,19 +87,27 @@ export async function* bindService(
     return { bind: 'done' }
   } catch (error) {
     if (!(error instanceof DirectoryFailure)) throw error
-    yield fail(check, error.explanation?.reason ?? error.message, error.explanation?.advice)
+    const reason = error.explanation?.reason ?? error.message
+    yield fail(check, reason, error.explanation?.advice ?? adviceOnSilence(reason))
     return { bind: 'failed' }
   }
 }
 
-function adviceOn(answer: BindAnswer, { method }: ServiceIdentity): string | undefined {
-  if (answer.code !== INVALID_CREDENTIALS) return ADVICE.get(answer.code)
+function explainBind(answer: BindAnswer, { method }: ServiceIdentity): Explanation {
+  const sub = subCode(answer)
+  if (sub === BAD_BINDINGS) return explainResult(answer)
+  if (TOLD_WHOLE.has(answer.code))
+    return { reason: explainResult(answer).reason, advice: ADVICE.get(answer.code) }
+  const reason = nameResult(answer)
+  if (answer.code !== INVALID_CREDENTIALS) return { reason, advice: ADVICE.get(answer.code) }
   if (method === 'external') {
-    return 'the directory knows no account for this client certificate: map its subject there, or change `tls.cert_file`'
+    const advice =
+      'the directory knows no account for this client certificate: map its subject there, or change `tls.cert_file`'
+    return { reason, advice }
   }
-  if (answer.policy?.error === 'account_locked') return SUB_CODE_ADVICE.get('775')
-  if (answer.policy?.error === 'password_expired') return SUB_CODE_ADVICE.get('532')
-  return SUB_CODE_ADVICE.get(subCode(answer) ?? '') ?? WRONG
+  const said = answer.policy?.error
+  const known = said === 'account_locked' ? '775' : said === 'password_expired' ? '532' : (sub ?? '')
+  return { reason, advice: SUB_CODE_ADVICE.get(known) ?? WRONG }
 }
 
 function* warnOfPolicy(check: string, { policy }: BindAnswer): Generator<Finding> {

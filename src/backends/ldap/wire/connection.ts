@@ -7,7 +7,7 @@ import type { WireEntry, WireResult } from './message.ts'
 import type { Exchange, MessageStream } from './message-stream.ts'
 import { type Page, type PageControl, readCookie, searchInPages } from './paging.ts'
 import { type PolicyAnswer, readPolicy } from './policy.ts'
-import type { Answer } from './result.ts'
+import { type Answer, nameResult } from './result.ts'
 import { explainEnd, tellExplanation } from './tls-failure.ts'
 
 export interface SearchRequest {
@@ -262,8 +262,9 @@ export class Connection {
       const cause = explanation ? tellExplanation(explanation) : reasonOf(reason)
       throw new DirectoryFailure(cause, { phase, credentialSent, connectionLost: true, explanation })
     }
-    const { code } = result
-    if (ENDING_RESULTS.has(code)) this.#stream.fail(new Error(`the directory answered ${code}`))
+    if (ENDING_RESULTS.has(result.code)) {
+      this.#stream.fail(new Error(`the directory had answered with ${nameResult(result)}`))
+    }
     return { entries, result }
   }
 }

@@ -26,6 +26,8 @@ export interface DialOptions {
   readonly connectTimeoutMs: number
   /** Finds the addresses of a host; without it the system does. */
   readonly lookup?: LookupFunction | undefined
+  /** Where `ca` is from, for who is to mend it. */
+  readonly caFile?: string | undefined
 }
 
 /** StartTLS (RFC 4511 section 4.14). */

@@ -1,4 +1,5 @@
 /** Results of the directory (RFC 4511 section 4.1.9 and appendix A), and what they are called for operators. */
+import type { Explanation } from './failure.ts'
 
 /** A result as the directory gave it. */
 export interface Answer {
@@ -12,49 +13,90 @@ export const SIZE_LIMIT_EXCEEDED = 4
 export const ADMIN_LIMIT_EXCEEDED = 11
 export const INVALID_CREDENTIALS = 49
 
-/** Name of a result (RFC 4511 section 4.1.9) and, where an operator can do something, what. */
-const RESULTS: ReadonlyMap<number, readonly [name: string, hint?: string]> = new Map([
+const ENCRYPT: Hint = {
+  means: 'the directory wants encryption',
+  advice: 'use ldaps:// or tls: { starttls: true }',
+}
+
+/** What a result means beyond its name, and what an operator can do. */
+interface Hint {
+  readonly means?: string
+  readonly advice?: string
+}
+
+/** Name of a result (RFC 4511 section 4.1.9), and the hint where there is one. */
+const RESULTS: ReadonlyMap<number, readonly [name: string, hint?: Hint]> = new Map([
   [0, ['success']],
-  [1, ['operationsError', 'the connection may have lost its bind']],
+  [1, ['operationsError', { means: 'the connection may have lost its bind' }]],
   [2, ['protocolError']],
-  [3, ['timeLimitExceeded', 'the directory is overloaded or an attribute of user_filter has no index']],
-  [4, ['sizeLimitExceeded']],
-  [7, ['authMethodNotSupported', 'the directory does not allow this `bind.method`']],
-  [8, ['strongerAuthRequired', 'the directory wants encryption: use ldaps:// or tls: { starttls: true }']],
-  [10, ['referral', 'the answer lies on another server, and referrals are not followed: correct base_dn']],
-  [11, ['adminLimitExceeded', 'an attribute of user_filter has no index, or a limit is too low']],
-  [12, ['unavailableCriticalExtension']],
   [
-    13,
-    ['confidentialityRequired', 'the directory wants encryption: use ldaps:// or tls: { starttls: true }'],
+    3,
+    [
+      'timeLimitExceeded',
+      { means: 'the directory is overloaded or an attribute of user_filter has no index' },
+    ],
   ],
+  [4, ['sizeLimitExceeded']],
+  [7, ['authMethodNotSupported', { means: 'the directory does not allow this `bind.method`' }]],
+  [8, ['strongerAuthRequired', ENCRYPT]],
+  [
+    10,
+    [
+      'referral',
+      {
+        means: 'the answer lies on another server, and referrals are not followed',
+        advice: 'correct base_dn',
+      },
+    ],
+  ],
+  [11, ['adminLimitExceeded', { means: 'an attribute of user_filter has no index, or a limit is too low' }]],
+  [12, ['unavailableCriticalExtension']],
+  [13, ['confidentialityRequired', ENCRYPT]],
   [14, ['saslBindInProgress']],
-  [19, ['constraintViolation', 'the directory may have locked the account']],
-  [32, ['noSuchObject', 'base_dn does not exist, or the service account may not see it']],
-  [34, ['invalidDNSyntax', 'correct base_dn or bind.dn']],
-  [48, ['inappropriateAuthentication', 'the entry has no password']],
+  [19, ['constraintViolation', { means: 'the directory may have locked the account' }]],
+  [32, ['noSuchObject', { means: 'base_dn does not exist, or the service account may not see it' }]],
+  [34, ['invalidDNSyntax', { advice: 'correct base_dn or bind.dn' }]],
+  [48, ['inappropriateAuthentication', { means: 'the entry has no password' }]],
   [49, ['invalidCredentials']],
-  [50, ['insufficientAccessRights', 'the service account needs the right to search']],
+  [50, ['insufficientAccessRights', { advice: 'the service account needs the right to search' }]],
   [51, ['busy']],
-  [52, ['unavailable', 'the server is shutting down or starting']],
-  [53, ['unwillingToPerform', 'the directory may forbid this bind, or have the account deactivated']],
+  [52, ['unavailable', { means: 'the server is shutting down or starting' }]],
+  [
+    53,
+    ['unwillingToPerform', { means: 'the directory may forbid this bind, or have the account deactivated' }],
+  ],
   [80, ['other']],
 ])
 
-/** What Active Directory says in the text of a result, and what to change. */
-const SAID: readonly (readonly [said: RegExp, hint: string])[] = [
+const ANONYMOUS: Hint = {
+  means: 'the directory lets nobody search anonymously',
+  advice: 'give `bind` an account',
+}
+
+/** What directories say in the text of a result. */
+const SAID: readonly (readonly [said: RegExp, hint: Hint])[] = [
   [
     /\b80090346\b/,
-    'the domain controller wants channel binding (LdapEnforceChannelBinding), and something between it and this daemon ' +
-      'may be ending TLS: connect to the domain controller itself, or set the policy to "when supported"',
+    {
+      means:
+        'the domain controller wants channel binding (LdapEnforceChannelBinding), and something between it and this daemon ' +
+        'may be ending TLS',
+      advice: 'connect to the domain controller itself, or set the policy to "when supported"',
+    },
   ],
   [
     /turn on integrity checking|00002028/,
-    'the domain controller requires LDAP signing (LDAPServerIntegrity): use ldaps:// or tls: { starttls: true }',
+    {
+      means: 'the domain controller requires LDAP signing (LDAPServerIntegrity)',
+      advice: 'use ldaps:// or tls: { starttls: true }',
+    },
   ],
+  // Active Directory, then Samba, then OpenLDAP's `require authc` and `require bind`.
+  [/a successful bind must be completed|000004DC/i, ANONYMOUS],
+  [/operation unavailable without authentication/i, ANONYMOUS],
   [
-    /a successful bind must be completed|000004DC/i,
-    'Active Directory lets nobody search anonymously: give `bind` an account',
+    /^(authentication required|must bind first|BIND required|strong\(er\) authentication required)$/i,
+    ANONYMOUS,
   ],
 ]
 
@@ -62,11 +104,14 @@ const SAID: readonly (readonly [said: RegExp, hint: string])[] = [
 const ACCOUNT_SAID: ReadonlyMap<string, string> = new Map([
   ['525', 'no such account'],
   ['52e', 'the name or the password is wrong'],
+  ['51f', 'no domain controller that knows the account can be reached from this one'],
   ['52f', 'an account restriction (Protected Users)'],
   ['530', 'not at this hour'],
   ['531', 'not from this workstation'],
   ['532', 'the password has expired'],
   ['533', 'the account is disabled'],
+  ['54b', 'the domain of the account cannot be reached from this domain controller'],
+  ['569', 'the account has no right to log on so'],
   ['701', 'the account has expired'],
   ['773', 'the password must be changed'],
   ['775', 'the account is locked'],
@@ -75,7 +120,8 @@ const ACCOUNT_SAID: ReadonlyMap<string, string> = new Map([
 /** Active Directory's sub-code of result 49 ([MS-ERREF] section 2.2), in lower case without leading zeros; undefined without one. */
 export function subCode({ code, message }: Answer): string | undefined {
   if (code !== INVALID_CREDENTIALS) return undefined
-  return /\bdata ([0-9a-f]+)/i
+  // Only as Active Directory writes it: elsewhere such words may be anybody's.
+  return /\berror, data ([0-9a-f]{1,8})\b/i
     .exec(message)?.[1]
     ?.toLowerCase()
     .replace(/^0+(?=.)/, '')
@@ -89,13 +135,34 @@ export const BAD_BINDINGS = '80090346'
 
 /** A result for operators, in one line. */
 export function describe(answer: Answer): string {
-  const [name, hint] = RESULTS.get(answer.code) ?? ['not a known result']
-  const said = answer.message
+  const { reason, advice } = explainResult(answer)
+  return advice === undefined ? reason : `${reason}: ${advice}`
+}
+
+/** The same in two parts: what was said and what it means, and what to do. */
+export function explainResult(answer: Answer): Explanation {
+  const { means, advice } = hintFor(answer)
+  return { reason: [nameResult(answer), means].filter(Boolean).join(': '), advice }
+}
+
+/** A result by its number, its name and the directory's own words, without any guess at what it means. */
+export function nameResult({ code, message }: Answer): string {
+  const [name] = RESULTS.get(code) ?? ['not a known result']
+  const said = message
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, 200)
-  const known =
-    SAID.find(([pattern]) => answer.code !== SUCCESS && pattern.test(answer.message))?.[1] ??
-    ACCOUNT_SAID.get(subCode(answer) ?? '')
-  return [`result ${answer.code} (${name})`, said && `"${said}"`, known ?? hint].filter(Boolean).join(': ')
+  return `result ${code} (${name})${said && `: "${said}"`}`
+}
+
+/** Whether the directory says that it answers nobody who is not bound. */
+export function refusesAnonymous(answer: Answer): boolean {
+  return hintFor(answer) === ANONYMOUS
+}
+
+function hintFor(answer: Answer): Hint {
+  const said = answer.message.replace(/\p{Cc}+/gu, ' ').trim()
+  const known = SAID.find(([pattern]) => answer.code !== SUCCESS && pattern.test(said))?.[1]
+  const account = ACCOUNT_SAID.get(subCode(answer) ?? '')
+  return known ?? (account === undefined ? RESULTS.get(answer.code)?.[1] : { means: account }) ?? {}
 }

@@ -1,6 +1,8 @@
 /** Why a TLS connection to a server did not come about, in words for operators: one place for the log and for `doctor`. */
 import type { X509Certificate } from 'node:crypto'
 import { type Explanation, reasonOf } from './failure.ts'
+import { ALLOW_OLDER, explainAlert } from './tls-alert.ts'
+import { isNamesake, oneLine } from './trusted.ts'
 
 /** A certificate as a server showed it. */
 export interface PresentedCertificate {
@@ -31,6 +33,9 @@ export interface TlsAttempt {
   readonly chain?: readonly PresentedCertificate[]
   /** Whether `tls.ca_file` says whom to trust. */
   readonly ownCa?: boolean
+  /** What it says, and the path of it. */
+  readonly ca?: string | undefined
+  readonly caFile?: string | undefined
   readonly minVersion?: string
 }
 
@@ -39,6 +44,14 @@ export const NO_ALTERNATIVE_NAMES = 'NO_ALTERNATIVE_NAMES'
 
 /** Code of an end that the other side made, in order or not. */
 export const HUNG_UP = 'ECONNRESET'
+
+/** Codes of a certificate whose issuer is not among those that are trusted. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+])
 
 /** Longer chains are nobody's. */
 const MAX_CHAIN = 10
@@ -81,7 +94,8 @@ export function explainTls(error: unknown, attempt: TlsAttempt = {}): Explanatio
   const code = codeOf(error)
   return (
     explainCertificate(code, attempt) ??
-    explainAlert(code, attempt) ?? { reason: reasonOf(error) || 'the TLS handshake failed' }
+    explainAlert(code, attempt.minVersion) ??
+    explainSilence(code, attempt) ?? { reason: reasonOf(error) || 'the TLS handshake failed' }
   )
 }
 
@@ -97,7 +111,15 @@ export function explainEnd(
   answered: boolean,
 ): Explanation | undefined {
   if (codeOf(error).startsWith('ERR_SSL_')) return explainTls(error)
-  if (answered || !session?.clientCertificate || codeOf(error) !== HUNG_UP) return undefined
+  if (answered || session === undefined || codeOf(error) !== HUNG_UP) return undefined
+  if (!session.clientCertificate) {
+    // Up to TLS 1.2 the handshake would have failed.
+    if (session.version !== 'TLSv1.3') return undefined
+    return {
+      reason: `the server hung up before it said anything (${reasonOf(error)})`,
+      advice: 'it may want a client certificate: `tls.cert_file` and `tls.key_file`',
+    }
+  }
   return {
     reason: `the server hung up on our client certificate before it said anything (${reasonOf(error)})`,
     advice: 'is `tls.cert_file` valid, issued by a CA that the server trusts, and with its chain?',
@@ -106,10 +128,13 @@ export function explainEnd(
 
 function explainCertificate(
   code: string,
-  { name = 'it', chain = [], ownCa }: TlsAttempt,
+  { name = 'it', chain = [], ownCa, ca, caFile }: TlsAttempt,
 ): Explanation | undefined {
   const [own] = chain
   const top = chain.at(-1)
+  if (code === 'CERT_SIGNATURE_FAILURE' || (UNTRUSTED.has(code) && top && isNamesake(top.issuer, ca))) {
+    return explainNamesake(code, top?.issuer ?? 'unknown', caFile)
+  }
   const trust = ownCa ? 'tls.ca_file' : 'the list of CAs that Node.js trusts'
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
@@ -149,7 +174,7 @@ function explainCertificate(
     case 'CERT_NOT_YET_VALID': {
       const [late = own] = [...chain].sort((a, b) => b.validFromMs - a.validFromMs)
       return {
-        reason: `the certificate of "${late?.subject ?? 'the server'}" is not valid before ${when(late?.validFromMs)}`,
+        reason: `the certificate of "${late?.subject ?? 'the server'}" is not valid ${when(late?.validFromMs, 'before')}`,
         advice: 'one of the two clocks may be wrong',
       }
     }
@@ -158,81 +183,36 @@ function explainCertificate(
         reason: `the certificate of "${own?.subject ?? 'the server'}" is not one for servers`,
         advice: 'have one issued with the extended key usage serverAuth',
       }
-    case 'CERT_SIGNATURE_FAILURE':
-      return {
-        reason: 'the signature of the certificate is wrong',
-        advice: '`tls.ca_file` holds another CA of the same name: put the right one there',
-      }
     default:
       return undefined
   }
 }
 
-function explainAlert(code: string, { minVersion = 'TLSv1.2' }: TlsAttempt): Explanation | undefined {
-  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) {
+/** The CA is trusted by its name, and yet the certificate is not. */
+function explainNamesake(code: string, issuer: string, caFile?: string): Explanation {
+  const file = caFile === undefined ? '`tls.ca_file`' : `\`tls.ca_file\` (${caFile})`
+  if (code === 'UNABLE_TO_GET_ISSUER_CERT') {
     return {
-      reason: `the server speaks no TLS as new as ${minVersion}`,
-      advice:
-        minVersion === 'TLSv1.3'
-          ? 'set `tls.min_version: TLSv1.2`, or update the server'
-          : 'update the server',
+      reason: `tls.ca_file has the CA "${issuer}", but not the root CA above it`,
+      advice: `put the root CA into ${file}, too`,
     }
   }
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(code)) {
-    return {
-      reason: 'what answers there does not speak TLS',
-      advice: 'is it the right port? 636 is for ldaps://; for 389 use ldap:// with `tls: { starttls: true }`',
-    }
-  }
-  if (/KEY_TOO_SMALL|MD_TOO_WEAK|WEAK/.test(code)) {
-    return {
-      reason: 'the certificate or key of the server is too weak',
-      advice: 'have one issued with RSA of 2048 bits or more, or ECDSA, and SHA-256',
-    }
-  }
-  const alert = /ALERT_([A-Z_]+)$/.exec(code)?.[1]
-  switch (alert) {
-    case undefined:
-      return explainSilence(code)
-    case 'HANDSHAKE_FAILURE':
-    case 'INSUFFICIENT_SECURITY':
-      return {
-        reason: 'the server shares no cipher with us, or wants a client certificate',
-        advice: 'allow it ECDHE with AES-GCM, or set `tls.cert_file` and `tls.key_file`',
-      }
-    case 'CERTIFICATE_REQUIRED':
-      return {
-        reason: 'the server wants a client certificate',
-        advice: 'set `tls.cert_file` and `tls.key_file`',
-      }
-    case 'UNRECOGNIZED_NAME':
-      return {
-        reason: 'the server does not know the name it was asked for',
-        advice: 'correct `urls` or `tls.servername`',
-      }
-    case 'UNKNOWN_CA':
-    case 'BAD_CERTIFICATE':
-    case 'CERTIFICATE_UNKNOWN':
-    case 'CERTIFICATE_EXPIRED':
-    case 'CERTIFICATE_REVOKED':
-    case 'UNSUPPORTED_CERTIFICATE':
-    case 'ACCESS_DENIED':
-    case 'DECRYPT_ERROR':
-      return {
-        reason: `the server refuses our client certificate (${alert.toLowerCase().replaceAll('_', ' ')})`,
-        advice: 'is `tls.cert_file` valid, issued by a CA that the server trusts, and with its chain?',
-      }
-    default:
-      return { reason: `the server ended TLS with the alert ${alert.toLowerCase().replaceAll('_', ' ')}` }
+  return {
+    reason: `the CA "${issuer}" in tls.ca_file is another CA of the same name: its key has not signed this certificate`,
+    advice: `put the CA that has signed it into ${file}`,
   }
 }
 
-/** A domain controller without a certificate listens on 636 and hangs up. */
-function explainSilence(code: string): Explanation | undefined {
+/**
+ * A domain controller without a certificate listens on 636 and hangs up; so does GnuTLS, which Samba and Debian's slapd use, on
+ * whoever wants a newer version than it is allowed to speak.
+ */
+function explainSilence(code: string, { minVersion }: TlsAttempt): Explanation | undefined {
   if (code !== HUNG_UP) return undefined
+  const others = 'it may have no certificate for LDAP, or want a client certificate (`tls.cert_file`)'
   return {
     reason: 'the server hung up during the TLS handshake',
-    advice: 'it may have no certificate for LDAP, or want a client certificate (`tls.cert_file`)',
+    advice: minVersion === 'TLSv1.3' ? `does it speak TLS 1.3? If not, ${ALLOW_OLDER}; or ${others}` : others,
   }
 }
 
@@ -242,17 +222,8 @@ function listed(names: readonly string[] = []): string {
   return names.length > MAX_NAMES ? `${shown} and ${names.length - MAX_NAMES} more` : shown
 }
 
-function when(ms: number | undefined): string {
-  return ms === undefined || Number.isNaN(ms) ? 'at a time unknown' : `on ${new Date(ms).toISOString()}`
-}
-
-/** A name as node:crypto has it stands on several lines. */
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replaceAll('\n', ', ')
-    .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 200)
+function when(ms: number | undefined, word: 'on' | 'before' = 'on'): string {
+  return ms === undefined || Number.isNaN(ms) ? 'at a time unknown' : `${word} ${new Date(ms).toISOString()}`
 }
 
 function codeOf(error: unknown): string {
