@@ -617,6 +617,30 @@ t.test('a wrong password of the service account is sent once, however many conne
   t.equal(server.requests.filter(({ operation }) => operation.type === 'bind').length, 1)
 })
 
+t.test(
+  'where the service account gets no answer one connection waits for it, not one after the other',
+  async t => {
+    const server = await startLdapServer(t, {
+      onRequest: (request, connection) => request.operation.type !== 'bind' && connection.behave(request),
+    })
+    const { pool } = ldapOptions({ urls: [] })
+    const desk = await openDesk(
+      t,
+      ldapOptions({
+        urls: [server.url],
+        insecure: true,
+        operation_timeout: 300,
+        pool: { ...pool, search: 8 },
+      }),
+    )
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => login(desk)))
+    for (const outcome of outcomes) {
+      t.match(outcome, { outcome: 'unavailable', cause: /timed out/ })
+    }
+    t.equal(server.requests.filter(({ operation }) => operation.type === 'bind').length, 1)
+  },
+)
+
 t.test('closing in the middle of an outage ends in time and leaves nothing behind', async t => {
   const hole = await startBlackHole(t)
   const { desk, primary, second } = await stage(t, { connect_timeout: 5_000 })

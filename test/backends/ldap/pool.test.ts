@@ -405,6 +405,21 @@ t.test('closing turns away who waits and who comes, and leaves nothing open', as
   await pool.close()
 })
 
+t.test('closing ends those, too, that were to go when their work was done', async t => {
+  const { pool, hold, useOne, made, state } = stage(t, { maxConnections: 1 })
+  const busy = hold()
+  const first = await busy.got
+  first.rank = 1
+  state.rank = 0
+  pool.review()
+  await turn()
+  t.equal(await useOne(), 1, 'a better one has taken its place')
+  t.notOk(first.closed, 'its work goes on')
+  await pool.close()
+  t.ok(made.every(({ closed }) => closed))
+  await busy.end()
+})
+
 t.test('what work throws is thrown, and its connection goes on', async t => {
   const { pool, useOne, made } = stage(t)
   const mistake = new TypeError('a mistake')

@@ -126,7 +126,10 @@ export function createBreaker(random: () => number): Breaker {
     },
 
     reached(now) {
-      if (state === 'closed') return
+      if (state === 'closed') {
+        probes = 0
+        return
+      }
       if (now >= heldUntil) return close()
       leave('half_open', failure as DirectoryFailure, now)
       probeAt = heldUntil

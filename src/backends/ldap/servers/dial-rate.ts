@@ -5,7 +5,7 @@ import { DirectoryFailure } from '../wire/failure.ts'
 
 /** So that no state of the network makes this daemon a flood: dials in any one second. */
 export interface DialRate {
-  /** Returns or resolves when one more may be made, in the order in which they were asked for. Rejects when the signal aborts. */
+  /** Returns or resolves when one more may be made, in the order in which they were asked for; or when the signal aborts. */
   wait(signal: AbortSignal): void | Promise<void>
 }
 
@@ -21,7 +21,9 @@ export function createDialRate(limit: number, clock: Clock): DialRate {
       const oldest = times.length < limit ? -Infinity : (times.shift() ?? -Infinity)
       const at = Math.max(now, oldest + WINDOW_MS)
       times.push(at)
-      return at > now ? pause(at - now, undefined, { signal }) : undefined
+      if (at <= now) return
+      // The signal only ends the pause early: who waits has an eye on it, or has left already.
+      return pause(at - now, undefined, { signal }).catch(() => {})
     },
   }
 }
@@ -43,11 +45,10 @@ export async function orCalledOff(
   signal.addEventListener('abort', giveUp)
   try {
     await Promise.race([wait, aborted])
-  } catch {
-    throw calledOff(endpoint)
   } finally {
     signal.removeEventListener('abort', giveUp)
   }
+  if (signal.aborted) throw calledOff(endpoint)
 }
 
 export function calledOff({ url }: Endpoint): DirectoryFailure {

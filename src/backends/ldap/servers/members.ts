@@ -66,6 +66,8 @@ const AGE_JITTER = 0.1
 export function createMembers<C extends Pooled>(rules: MemberRules<C>): Members<C> {
   const { clock, maxUses, idleTimeoutMs, maxAgeMs } = rules
   const members = new Set<Member<C>>()
+  /** Retired while they were in use. */
+  const leaving = new Set<Member<C>>()
   const closing = new Set<Promise<void>>()
   let isClosed = false
 
@@ -75,7 +77,9 @@ export function createMembers<C extends Pooled>(rules: MemberRules<C>): Members<
   }
 
   function retire(member: Member<C>): void {
-    if (members.delete(member) && member.uses === 0) dispose(member)
+    if (!members.delete(member)) return
+    if (member.uses === 0) dispose(member)
+    else leaving.add(member)
   }
 
   function isOutdated({ connection, uses, openedAt, usedAt }: Member<C>, now: number): boolean {
@@ -103,7 +107,7 @@ export function createMembers<C extends Pooled>(rules: MemberRules<C>): Members<
       member.uses--
       member.usedAt = clock.now()
       if (!member.connection.usable) retire(member)
-      else if (member.uses === 0 && !members.has(member) && !isClosed) dispose(member)
+      if (member.uses === 0 && leaving.delete(member)) dispose(member)
     },
 
     take(now) {
@@ -161,8 +165,9 @@ export function createMembers<C extends Pooled>(rules: MemberRules<C>): Members<
 
     async close() {
       isClosed = true
-      for (const member of members) dispose(member)
+      for (const member of [...members, ...leaving]) dispose(member)
       members.clear()
+      leaving.clear()
       while (closing.size > 0) await Promise.allSettled(closing)
     },
   }

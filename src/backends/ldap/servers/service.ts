@@ -47,6 +47,8 @@ export function createService(
     mayTry()
     const { server } = line
     const { url } = server.endpoint
+    // Those before this one have found out meanwhile that the server gives no answer: not each has to.
+    if (server.breaker.state === 'open' && server.breaker.failure) throw server.breaker.failure
     const answer = await line.bindService(identity, signal).catch(error => {
       if (!(error instanceof DirectoryFailure)) throw error
       throw blame(`${url}: ${error.message}`)
