@@ -16,7 +16,7 @@ import { startDnsServer } from '../support/dns-server.ts'
 import { quietPort } from '../support/quiet-port.ts'
 import { startSamba } from '../support/samba.ts'
 import { sambaPeople } from '../support/samba-people.ts'
-import { provideSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
+import { corpBackend, provideSlapd, type Slapd, startSlapd } from '../support/slapd.ts'
 
 interface Seen extends Finding {
   readonly about: string
@@ -63,26 +63,8 @@ async function run(args: readonly string[], { color = false } = {}): Promise<Ran
   return { findings, out, err, code, bad }
 }
 
-interface Backend {
-  readonly [option: string]: unknown
-}
-
-/** Options of the one backend `corp`, as they stand in the YAML. */
-function corp(slapd: Slapd, changes: Backend = {}): Backend {
-  return {
-    id: 'corp',
-    type: 'ldap',
-    preset: 'openldap',
-    urls: [slapd.ldapsUrl],
-    tls: { ca_file: slapd.caFile },
-    bind: { dn: slapd.serviceDn, password: slapd.servicePassword },
-    base_dn: slapd.baseDn,
-    ...changes,
-  }
-}
-
 /** A configuration of its own, ports and database free. */
-function configure(t: Test, ...backends: readonly Backend[]): string {
+function configure(t: Test, ...backends: readonly object[]): string {
   const folder = t.testdir()
   const file = join(folder, 'gatehouse.yaml')
   const config = {
@@ -96,7 +78,7 @@ function configure(t: Test, ...backends: readonly Backend[]): string {
 }
 
 /** What `doctor` says about the directory alone. */
-async function examine(t: Test, backend: Backend, ...args: string[]): Promise<Ran> {
+async function examine(t: Test, backend: object, ...args: string[]): Promise<Ran> {
   const ran = await run(['--json', '--backend', 'corp', '--config', configure(t, backend), ...args])
   const findings = ran.findings.filter(({ about }) => about === 'corp')
   const bad = findings
@@ -110,7 +92,7 @@ const statuses = ({ findings }: Ran) => findings.map(({ status, check }) => `${s
 
 t.test('a directory as it should be: every step is looked at, in order', async t => {
   const slapd = await startSlapd(t, { certificate: { validUntil: Date.now() + 100 * 86_400_000 } })
-  const ran = await examine(t, corp(slapd), '--user', 'alice')
+  const ran = await examine(t, corpBackend(slapd), '--user', 'alice')
   t.strictSame(
     statuses(ran).map(line => line.replaceAll(String(slapd.ldapsPort), 'PORT')),
     [
@@ -146,275 +128,271 @@ t.test('each wrong knob is found and named', async t => {
   const dns = await startDnsServer(t)
   const namesake = await createCertificateAuthority(join(t.testdir(), 'namesake'))
   const own = await clientCertificate(slapd)
-  const knobs: readonly (readonly [
-    what: string,
-    changes: Backend,
-    says: RegExp,
-    args?: readonly string[],
-  ])[] = [
+  const knobs: readonly (readonly [what: string, changes: object, says: RegExp, args?: readonly string[]])[] =
     [
-      'a base that does not exist',
-      { base_dn: 'ou=peple,dc=corp,dc=example' },
-      /^fail base_dn ou=peple,.* nearest that exists above it is dc=corp,dc=example → correct `base_dn`: the part before/,
-    ],
-    [
-      'a base of another directory',
-      { base_dn: 'dc=other,dc=example' },
-      /^fail base_dn dc=other,dc=example: it is not of this directory .*has dc=corp,dc=example → set `base_dn: dc=corp,dc=example`/,
-    ],
-    [
-      'a base without people',
-      { base_dn: 'ou=groups,dc=corp,dc=example' },
-      /^fail base_dn: nobody like this is below ou=groups,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
-    ],
-    [
-      'an object class that nobody has',
-      { user_filter: '(&(objectClass=user)(uid={username}))' },
-      /^fail user_filter: the clause \(objectClass=user\) matches nothing .* → write \(objectClass=inetOrgPerson\) instead/,
-    ],
-    [
-      'a clause that matches nobody',
-      { user_filter: '(&(objectClass=inetOrgPerson)(employeeType=staff)(uid={username}))' },
-      /^fail user_filter: the clause \(employeeType=staff\) matches nothing .* → correct or drop it: without it uid=/,
-    ],
-    [
-      'an attribute that nobody has',
-      { user_filter: '(&(objectClass=inetOrgPerson)(sAMAccountName={username}))' },
-      /^fail user_filter: people are there .*no sAMAccountName .* → in `user_filter` look for the name in uid or mail/,
-    ],
-    [
-      'a person known by another attribute',
-      { user_filter: '(&(objectClass=inetOrgPerson)(uid={username}))' },
-      /^fail user alice@corp\.example: found by mail, in which `user_filter` does not look .* → add \(mail=\{mail\}\) to/,
-      ['--user', 'alice@corp.example'],
-    ],
-    [
-      'a person below another base',
-      {
-        base_dn: 'ou=services,dc=corp,dc=example',
-        user_filter: '(&(objectClass=*)(|(uid={username})(cn={input})))',
-      },
-      /^fail user alice: nobody like this is below ou=services,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
-      ['--user', 'alice'],
-    ],
-    [
-      'a person kept out by one clause',
-      { user_filter: '(&(objectClass=inetOrgPerson)(mail=bob@corp.example)(uid={username}))' },
-      /^fail user alice: there is uid=alice,.* does not match the filter → `user_filter`: the clause \(mail=bob@corp\.example\) keeps/,
-      ['--user', 'alice'],
-    ],
-    [
-      'a person who is nowhere',
-      {},
-      /^fail user nobody: nobody that the service account can see has this name in uid, mail, /,
-      ['--user', 'nobody'],
-    ],
-    [
-      'a name of several',
-      {},
-      /^warn user twins@corp\.example: several entries match: .*twin1.*twin2.* → make `user_filter` find one only/,
-      ['--user', 'twins@corp.example'],
-    ],
-    [
-      'an id attribute that is not there',
-      { id_attribute: 'objectGUID' },
-      /^fail id_attribute objectGUID: .* shows no objectGUID.* → set `id_attribute: entryUUID`, which is there/,
-      ['--user', 'alice'],
-    ],
-    [
-      'the preset of another kind of directory',
-      { preset: 'freeipa', id_attribute: 'entryUUID' },
-      /^warn preset: `preset: freeipa` is not for OpenLDAP → set `preset: openldap`/,
-    ],
-    [
-      'a wrong password of the service account',
-      { bind: { dn: slapd.serviceDn, password: 'wrong' } },
-      /^fail service account at .*result 49 .* → `bind\.dn` or `bind\.password` is wrong: correct it/,
-    ],
-    [
-      'a service account that is no DN',
-      { bind: { dn: 'gatehouse', password: 'x' } },
-      /^fail service account at .*result 34 .* → `bind\.dn` is no DN: correct it/,
-    ],
-    [
-      'a service account without a certificate for EXTERNAL',
-      { tls: { ca_file: slapd.caFile, ...(await clientCertificate(slapd)) }, bind: { method: 'external' } },
-      /^fail service account at .*result 7 .* → the server does not allow this `bind\.method`/,
-    ],
-    [
-      'a CA that is missing',
-      { tls: {} },
-      /^fail TLS .* the CA "CN=Gatehouse test CA", which is not in the list of CAs that Node\.js trusts → put that CA's certificate into `tls\.ca_file`/,
-    ],
-    [
-      'a CA file that is not there',
-      { tls: { ca_file: '/nowhere/ca.pem' } },
-      /^fail tls\.ca_file \/nowhere\/ca\.pem: it does not exist → correct the path in `tls\.ca_file`$/,
-    ],
-    [
-      'a name that the certificate has not',
-      { tls: { ca_file: slapd.caFile, servername: 'dc1.corp.example' } },
-      /^fail TLS .* it is for localhost, 127\.0\.0\.1, and not for dc1\.corp\.example → use one of its names in `urls`/,
-    ],
-    [
-      'a port on which nobody listens',
-      { urls: [`ldaps://localhost:${slapd.ldapsPort + 1}`] },
-      /^fail TCP localhost:\d+: .*ECONNREFUSED.* → nothing listens on port \d+ there: correct host and port in `urls`, where ldaps:\/\/ is on 636/,
-    ],
-    [
-      'the port of plain LDAP for ldaps',
-      { urls: [`ldaps://localhost:${slapd.ldapPort}`] },
-      /^fail TLS .* → .*is it the right port\? 636 is for ldaps/,
-    ],
-    [
-      'a DNS name that is unknown',
-      { urls: ['ldaps://no-such-host.invalid'] },
-      /^fail DNS no-such-host\.invalid: .* → correct the name in `urls`, or name a DNS server that knows it in `dns_servers`/,
-    ],
-    [
-      'a domain without SRV records',
-      { urls: [], discover: 'no-such-domain.invalid', dns_servers: [dns.address] },
-      /^fail DNS SRV no-such-domain\.invalid: .*no SRV record.* → correct `discover`, name a DNS server/,
-    ],
-    [
-      'a name server that is not there, asked for the servers of a domain',
-      { urls: [], discover: 'corp.example', dns_servers: ['127.0.0.1:9'] },
-      /^fail DNS SRV corp\.example: the name server 127\.0\.0\.1:9 does not answer \(querySrv ECONNREFUSED.* → correct `dns_servers`/,
-    ],
-    [
-      'a name server that is not there, asked for a host',
-      { urls: ['ldaps://dc1.corp.example'], dns_servers: ['127.0.0.1:9'] },
-      /^fail DNS dc1\.corp\.example: the name server 127\.0\.0\.1:9 does not answer .* → correct `dns_servers`/,
-    ],
-    [
-      'a CA of the same name with another key',
-      { tls: { ca_file: namesake.caFile } },
-      new RegExp(
-        `^fail TLS .*the CA "CN=Gatehouse test CA" in tls\\.ca_file is another CA of the same name.* → put the CA that has signed it into \`tls\\.ca_file\` \\(${namesake.caFile}\\)$`,
-      ),
-    ],
-    [
-      'a CA file without a certificate',
-      { tls: { ca_file: own.key_file } },
-      /^fail tls\.ca_file \S+: it holds no PEM certificate → correct `tls\.ca_file`$/,
-    ],
-    [
-      'a CA file that is a folder',
-      { tls: { ca_file: t.testdirName } },
-      /^fail tls\.ca_file \S+: it is a folder → name a file in `tls\.ca_file`$/,
-    ],
-    [
-      'a key file that is not there',
-      { tls: { ca_file: slapd.caFile, ...own, key_file: '/nowhere/own.key' } },
-      /^fail tls\.key_file \/nowhere\/own\.key: it does not exist → correct the path in `tls\.key_file`$/,
-    ],
-    [
-      'a key of another certificate',
-      { tls: { ca_file: slapd.caFile, ...own, key_file: (await clientCertificate(slapd)).key_file } },
-      /^fail tls\.cert_file \S+ and tls\.key_file \S+: they do not belong together → name the key that this/,
-    ],
-    [
-      'a down-level domain that is in no names',
-      {},
-      /^fail user CORP\\alice: the domain CORP is in no `names`.*without it uid=alice,.* is found → if CORP is this directory's, set `names: \{ netbios: CORP \}`$/,
-      ['--user', 'CORP\\alice'],
-    ],
-    [
-      'a down-level domain that is misspelled in names',
-      { names: { netbios: 'CROP' } },
-      /^fail user CORP\\alice: .* set `names: \{ netbios: CORP \}`, which is CROP now$/,
-      ['--user', 'CORP\\alice'],
-    ],
-    [
-      'a suffix that is in no names',
-      { names: { upn_suffixes: ['alt.example'] } },
-      /^fail user nomail@corp\.example: the domain corp\.example is in no `names`.* → .* set `names: \{ upn_suffixes: \[alt\.example, corp\.example\] \}`/,
-      ['--user', 'nomail@corp.example'],
-    ],
-    [
-      'a required group that is misspelled',
-      { groups: { required: ['stfaf', 'wiki-editors'] } },
-      /^fail groups\.required "stfaf": matches no group .*, so nobody gets in by it → did you mean "staff"\?$/,
-    ],
-    [
-      'a denied group that is misspelled',
-      { groups: { denied: ['formr'] } },
-      /^fail groups\.denied "formr": matches no group .*, so it keeps nobody out → correct it, or take it out/,
-    ],
-    [
-      'a role of a group that is misspelled',
-      { groups: { roles: { 'wiki-editor': 'author' } } },
-      /^warn groups\.roles "wiki-editor": matches no group .*, so nobody gets the role author → did you mean "wiki-editors"\?$/,
-    ],
-    [
-      'a denied group by a DN that is not there',
-      { groups: { denied: ['cn=stafff,ou=groups,dc=corp,dc=example'] } },
-      /^fail groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\?$/,
-    ],
-    [
-      'a denied folder of groups',
-      { groups: { denied: ['ou=groups,dc=corp,dc=example'] } },
-      /^fail groups\.denied "ou=groups,.*": matches no group/,
-    ],
-    [
-      'a denied pattern with a star that matches nothing',
-      { groups: { denied: ['leavers-*'] } },
-      /^fail groups\.denied "leavers-\*": matches no group .* → correct it/,
-    ],
-    [
-      'a person who is in no required group',
-      { groups: { required: ['wiki-editors'] } },
-      /^warn user bob: this person is not let in: .* → put them into one of these, or correct `groups\.required`: wiki-editors$/,
-      ['--user', 'bob'],
-    ],
-    [
-      'a base of groups that does not exist',
-      { groups: { base_dn: 'ou=gruops,dc=corp,dc=example' } },
-      /^fail groups\.base_dn ou=gruops,.* nearest that exists above it is dc=corp,dc=example → correct `groups\.base_dn`/,
-    ],
-    [
-      'a base of groups beside the groups',
-      { groups: { base_dn: 'ou=services,dc=corp,dc=example', denied: ['staff'] } },
-      /^warn groups\.denied "staff": cn=staff,ou=groups,.* is not below `groups\.base_dn`.* → correct `groups\.base_dn`$/,
-    ],
-    [
-      'more groups than allowed',
-      { groups: { max: 1 } },
-      /^fail groups of alice: there are more groups than groups\.max allows \(1\) → raise `groups\.max`/,
-      ['--user', 'alice'],
-    ],
-    [
-      'a way to groups that only Active Directory has',
-      { groups: { nesting: 'in_chain' } },
-      /^fail groups\.nesting in_chain: only Active Directory can do that, and this is OpenLDAP → set `groups\.nesting: levels`/,
-    ],
-    [
-      'the preset of another kind, and no id of that kind',
-      { preset: 'freeipa' },
-      /^fail preset: uid=.* shows no ipaUniqueID, in which `preset: freeipa` looks for the id → set `preset: openldap`$/,
-    ],
-    [
-      'the preset of another kind, whose filter finds nobody',
-      { preset: 'active-directory' },
-      /^fail preset: its filter \(&\(objectCategory=person\).* finds nobody in OpenLDAP → set `preset: openldap`$/,
-    ],
-    [
-      'a filter of alternatives, none of which fits',
-      {
-        user_filter:
-          '(|(&(objectClass=user)(uid={username}))(&(objectClass=inetOrgPerson)(sAMAccountName={username})))',
-      },
-      /^fail user_filter: none of its branches matches anybody: of \(&\(objectClass=user\).* nothing matches \(objectClass=user\); of \(&\(objectClass=inetOrgPerson\).* nobody who matches the rest has sAMAccountName → correct one of them: uid=.* has uid and mail/,
-    ],
-    [
-      'an attribute for apps that nobody has',
-      { attributes: { phone: 'telephonNumber' } },
-      /^warn attributes\.phone: nobody has telephonNumber that the service account can read → correct `attributes\.phone`/,
-    ],
-  ]
+      [
+        'a base that does not exist',
+        { base_dn: 'ou=peple,dc=corp,dc=example' },
+        /^fail base_dn ou=peple,.* nearest that exists above it is dc=corp,dc=example → correct `base_dn`: the part before/,
+      ],
+      [
+        'a base of another directory',
+        { base_dn: 'dc=other,dc=example' },
+        /^fail base_dn dc=other,dc=example: it is not of this directory .*has dc=corp,dc=example → set `base_dn: dc=corp,dc=example`/,
+      ],
+      [
+        'a base without people',
+        { base_dn: 'ou=groups,dc=corp,dc=example' },
+        /^fail base_dn: nobody like this is below ou=groups,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
+      ],
+      [
+        'an object class that nobody has',
+        { user_filter: '(&(objectClass=user)(uid={username}))' },
+        /^fail user_filter: the clause \(objectClass=user\) matches nothing .* → write \(objectClass=inetOrgPerson\) instead/,
+      ],
+      [
+        'a clause that matches nobody',
+        { user_filter: '(&(objectClass=inetOrgPerson)(employeeType=staff)(uid={username}))' },
+        /^fail user_filter: the clause \(employeeType=staff\) matches nothing .* → correct or drop it: without it uid=/,
+      ],
+      [
+        'an attribute that nobody has',
+        { user_filter: '(&(objectClass=inetOrgPerson)(sAMAccountName={username}))' },
+        /^fail user_filter: people are there .*no sAMAccountName .* → in `user_filter` look for the name in uid or mail/,
+      ],
+      [
+        'a person known by another attribute',
+        { user_filter: '(&(objectClass=inetOrgPerson)(uid={username}))' },
+        /^fail user alice@corp\.example: found by mail, in which `user_filter` does not look .* → add \(mail=\{mail\}\) to/,
+        ['--user', 'alice@corp.example'],
+      ],
+      [
+        'a person below another base',
+        {
+          base_dn: 'ou=services,dc=corp,dc=example',
+          user_filter: '(&(objectClass=*)(|(uid={username})(cn={input})))',
+        },
+        /^fail user alice: nobody like this is below ou=services,.* → set `base_dn: ou=people,dc=corp,dc=example`/,
+        ['--user', 'alice'],
+      ],
+      [
+        'a person kept out by one clause',
+        { user_filter: '(&(objectClass=inetOrgPerson)(mail=bob@corp.example)(uid={username}))' },
+        /^fail user alice: there is uid=alice,.* does not match the filter → `user_filter`: the clause \(mail=bob@corp\.example\) keeps/,
+        ['--user', 'alice'],
+      ],
+      [
+        'a person who is nowhere',
+        {},
+        /^fail user nobody: nobody that the service account can see has this name in uid, mail, /,
+        ['--user', 'nobody'],
+      ],
+      [
+        'a name of several',
+        {},
+        /^warn user twins@corp\.example: several entries match: .*twin1.*twin2.* → make `user_filter` find one only/,
+        ['--user', 'twins@corp.example'],
+      ],
+      [
+        'an id attribute that is not there',
+        { id_attribute: 'objectGUID' },
+        /^fail id_attribute objectGUID: .* shows no objectGUID.* → set `id_attribute: entryUUID`, which is there/,
+        ['--user', 'alice'],
+      ],
+      [
+        'the preset of another kind of directory',
+        { preset: 'freeipa', id_attribute: 'entryUUID' },
+        /^warn preset: `preset: freeipa` is not for OpenLDAP → set `preset: openldap`/,
+      ],
+      [
+        'a wrong password of the service account',
+        { bind: { dn: slapd.serviceDn, password: 'wrong' } },
+        /^fail service account at .*result 49 .* → `bind\.dn` or `bind\.password` is wrong: correct it/,
+      ],
+      [
+        'a service account that is no DN',
+        { bind: { dn: 'gatehouse', password: 'x' } },
+        /^fail service account at .*result 34 .* → `bind\.dn` is no DN: correct it/,
+      ],
+      [
+        'a service account without a certificate for EXTERNAL',
+        { tls: { ca_file: slapd.caFile, ...(await clientCertificate(slapd)) }, bind: { method: 'external' } },
+        /^fail service account at .*result 7 .* → the server does not allow this `bind\.method`/,
+      ],
+      [
+        'a CA that is missing',
+        { tls: {} },
+        /^fail TLS .* the CA "CN=Gatehouse test CA", which is not in the list of CAs that Node\.js trusts → put that CA's certificate into `tls\.ca_file`/,
+      ],
+      [
+        'a CA file that is not there',
+        { tls: { ca_file: '/nowhere/ca.pem' } },
+        /^fail tls\.ca_file \/nowhere\/ca\.pem: it does not exist → correct the path in `tls\.ca_file`$/,
+      ],
+      [
+        'a name that the certificate has not',
+        { tls: { ca_file: slapd.caFile, servername: 'dc1.corp.example' } },
+        /^fail TLS .* it is for localhost, 127\.0\.0\.1, and not for dc1\.corp\.example → use one of its names in `urls`/,
+      ],
+      [
+        'a port on which nobody listens',
+        { urls: [`ldaps://localhost:${slapd.ldapsPort + 1}`] },
+        /^fail TCP localhost:\d+: .*ECONNREFUSED.* → nothing listens on port \d+ there: correct host and port in `urls`, where ldaps:\/\/ is on 636/,
+      ],
+      [
+        'the port of plain LDAP for ldaps',
+        { urls: [`ldaps://localhost:${slapd.ldapPort}`] },
+        /^fail TLS .* → .*is it the right port\? 636 is for ldaps/,
+      ],
+      [
+        'a DNS name that is unknown',
+        { urls: ['ldaps://no-such-host.invalid'] },
+        /^fail DNS no-such-host\.invalid: .* → correct the name in `urls`, or name a DNS server that knows it in `dns_servers`/,
+      ],
+      [
+        'a domain without SRV records',
+        { urls: [], discover: 'no-such-domain.invalid', dns_servers: [dns.address] },
+        /^fail DNS SRV no-such-domain\.invalid: .*no SRV record.* → correct `discover`, name a DNS server/,
+      ],
+      [
+        'a name server that is not there, asked for the servers of a domain',
+        { urls: [], discover: 'corp.example', dns_servers: ['127.0.0.1:9'] },
+        /^fail DNS SRV corp\.example: the name server 127\.0\.0\.1:9 does not answer \(querySrv ECONNREFUSED.* → correct `dns_servers`/,
+      ],
+      [
+        'a name server that is not there, asked for a host',
+        { urls: ['ldaps://dc1.corp.example'], dns_servers: ['127.0.0.1:9'] },
+        /^fail DNS dc1\.corp\.example: the name server 127\.0\.0\.1:9 does not answer .* → correct `dns_servers`/,
+      ],
+      [
+        'a CA of the same name with another key',
+        { tls: { ca_file: namesake.caFile } },
+        new RegExp(
+          `^fail TLS .*the CA "CN=Gatehouse test CA" in tls\\.ca_file is another CA of the same name.* → put the CA that has signed it into \`tls\\.ca_file\` \\(${namesake.caFile}\\)$`,
+        ),
+      ],
+      [
+        'a CA file without a certificate',
+        { tls: { ca_file: own.key_file } },
+        /^fail tls\.ca_file \S+: it holds no PEM certificate → correct `tls\.ca_file`$/,
+      ],
+      [
+        'a CA file that is a folder',
+        { tls: { ca_file: t.testdirName } },
+        /^fail tls\.ca_file \S+: it is a folder → name a file in `tls\.ca_file`$/,
+      ],
+      [
+        'a key file that is not there',
+        { tls: { ca_file: slapd.caFile, ...own, key_file: '/nowhere/own.key' } },
+        /^fail tls\.key_file \/nowhere\/own\.key: it does not exist → correct the path in `tls\.key_file`$/,
+      ],
+      [
+        'a key of another certificate',
+        { tls: { ca_file: slapd.caFile, ...own, key_file: (await clientCertificate(slapd)).key_file } },
+        /^fail tls\.cert_file \S+ and tls\.key_file \S+: they do not belong together → name the key that this/,
+      ],
+      [
+        'a down-level domain that is in no names',
+        {},
+        /^fail user CORP\\alice: the domain CORP is in no `names`.*without it uid=alice,.* is found → if CORP is this directory's, set `names: \{ netbios: CORP \}`$/,
+        ['--user', 'CORP\\alice'],
+      ],
+      [
+        'a down-level domain that is misspelled in names',
+        { names: { netbios: 'CROP' } },
+        /^fail user CORP\\alice: .* set `names: \{ netbios: CORP \}`, which is CROP now$/,
+        ['--user', 'CORP\\alice'],
+      ],
+      [
+        'a suffix that is in no names',
+        { names: { upn_suffixes: ['alt.example'] } },
+        /^fail user nomail@corp\.example: the domain corp\.example is in no `names`.* → .* set `names: \{ upn_suffixes: \[alt\.example, corp\.example\] \}`/,
+        ['--user', 'nomail@corp.example'],
+      ],
+      [
+        'a required group that is misspelled',
+        { groups: { required: ['stfaf', 'wiki-editors'] } },
+        /^fail groups\.required "stfaf": matches no group .*, so nobody gets in by it → did you mean "staff"\?$/,
+      ],
+      [
+        'a denied group that is misspelled',
+        { groups: { denied: ['formr'] } },
+        /^fail groups\.denied "formr": matches no group .*, so it keeps nobody out → correct it, or take it out/,
+      ],
+      [
+        'a role of a group that is misspelled',
+        { groups: { roles: { 'wiki-editor': 'author' } } },
+        /^warn groups\.roles "wiki-editor": matches no group .*, so nobody gets the role author → did you mean "wiki-editors"\?$/,
+      ],
+      [
+        'a denied group by a DN that is not there',
+        { groups: { denied: ['cn=stafff,ou=groups,dc=corp,dc=example'] } },
+        /^fail groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\?$/,
+      ],
+      [
+        'a denied folder of groups',
+        { groups: { denied: ['ou=groups,dc=corp,dc=example'] } },
+        /^fail groups\.denied "ou=groups,.*": matches no group/,
+      ],
+      [
+        'a denied pattern with a star that matches nothing',
+        { groups: { denied: ['leavers-*'] } },
+        /^fail groups\.denied "leavers-\*": matches no group .* → correct it/,
+      ],
+      [
+        'a person who is in no required group',
+        { groups: { required: ['wiki-editors'] } },
+        /^warn user bob: this person is not let in: .* → put them into one of these, or correct `groups\.required`: wiki-editors$/,
+        ['--user', 'bob'],
+      ],
+      [
+        'a base of groups that does not exist',
+        { groups: { base_dn: 'ou=gruops,dc=corp,dc=example' } },
+        /^fail groups\.base_dn ou=gruops,.* nearest that exists above it is dc=corp,dc=example → correct `groups\.base_dn`/,
+      ],
+      [
+        'a base of groups beside the groups',
+        { groups: { base_dn: 'ou=services,dc=corp,dc=example', denied: ['staff'] } },
+        /^warn groups\.denied "staff": cn=staff,ou=groups,.* is not below `groups\.base_dn`.* → correct `groups\.base_dn`$/,
+      ],
+      [
+        'more groups than allowed',
+        { groups: { max: 1 } },
+        /^fail groups of alice: there are more groups than groups\.max allows \(1\) → raise `groups\.max`/,
+        ['--user', 'alice'],
+      ],
+      [
+        'a way to groups that only Active Directory has',
+        { groups: { nesting: 'in_chain' } },
+        /^fail groups\.nesting in_chain: only Active Directory can do that, and this is OpenLDAP → set `groups\.nesting: levels`/,
+      ],
+      [
+        'the preset of another kind, and no id of that kind',
+        { preset: 'freeipa' },
+        /^fail preset: uid=.* shows no ipaUniqueID, in which `preset: freeipa` looks for the id → set `preset: openldap`$/,
+      ],
+      [
+        'the preset of another kind, whose filter finds nobody',
+        { preset: 'active-directory' },
+        /^fail preset: its filter \(&\(objectCategory=person\).* finds nobody in OpenLDAP → set `preset: openldap`$/,
+      ],
+      [
+        'a filter of alternatives, none of which fits',
+        {
+          user_filter:
+            '(|(&(objectClass=user)(uid={username}))(&(objectClass=inetOrgPerson)(sAMAccountName={username})))',
+        },
+        /^fail user_filter: none of its branches matches anybody: of \(&\(objectClass=user\).* nothing matches \(objectClass=user\); of \(&\(objectClass=inetOrgPerson\).* nobody who matches the rest has sAMAccountName → correct one of them: uid=.* has uid and mail/,
+      ],
+      [
+        'an attribute for apps that nobody has',
+        { attributes: { phone: 'telephonNumber' } },
+        /^warn attributes\.phone: nobody has telephonNumber that the service account can read → correct `attributes\.phone`/,
+      ],
+    ]
   for (const [what, changes, says, args = []] of knobs) {
     await t.test(what, async t => {
-      const { bad, code } = await examine(t, corp(slapd, changes), ...args)
+      const { bad, code } = await examine(t, corpBackend(slapd, changes), ...args)
       t.ok(
         bad.some(line => says.test(line)),
         bad.join('\n') || 'nothing was found wrong',
@@ -431,10 +409,10 @@ async function clientCertificate(slapd: Slapd) {
 
 t.test('a certificate that has expired, and one that soon will', async t => {
   const expired = await startSlapd(t, { certificate: { validUntil: Date.now() - 60_000 } })
-  const { bad } = await examine(t, corp(expired))
+  const { bad } = await examine(t, corpBackend(expired))
   t.match(bad.join(), /^fail TLS .*expired on \d{4}-.* → renew it on the server/)
   const soon = await startSlapd(t)
-  const later = await examine(t, corp(soon))
+  const later = await examine(t, corpBackend(soon))
   t.match(later.bad.join(), /^warn certificate .* expires in 0 days, on .* → renew it on the server/)
   t.equal(later.code, 0, 'a warning is no failure')
 })
@@ -442,14 +420,14 @@ t.test('a certificate that has expired, and one that soon will', async t => {
 t.test('a server that takes no password in clear says what to change', async t => {
   const slapd = await startSlapd(t, { serverConfig: 'security simple_bind=128' })
   const clear = { urls: [slapd.ldapUrl], tls: {}, insecure: true }
-  const { bad } = await examine(t, corp(slapd, clear))
+  const { bad } = await examine(t, corpBackend(slapd, clear))
   t.match(bad, [
     /^warn TLS ldap:.*: none: every password sent there is readable.* → use `ldaps:\/\/`/,
     /^fail service account at .*result 13 .* → use `ldaps:\/\/` in `urls`, or `tls: \{ starttls: true \}`/,
   ])
   const encrypted = await examine(
     t,
-    corp(slapd, { urls: [slapd.startTlsUrl], tls: { ca_file: slapd.caFile, starttls: true } }),
+    corpBackend(slapd, { urls: [slapd.startTlsUrl], tls: { ca_file: slapd.caFile, starttls: true } }),
   )
   t.notMatch(encrypted.bad.join('\n'), /^fail/m, 'and with StartTLS it is content')
 })
@@ -460,7 +438,7 @@ t.test('a refused service account is not tried on the next server', async t => {
     urls: [slapd.ldapsUrl, slapd.ldapsUrl.replace('localhost', '127.0.0.1')],
     bind: { dn: slapd.serviceDn, password: 'wrong' },
   }
-  const { bad } = await examine(t, corp(slapd, twice))
+  const { bad } = await examine(t, corpBackend(slapd, twice))
   t.match(
     bad.join('\n'),
     /^fail service account at ldaps:\/\/127\.0\.0\.1:\d+: not tried: ldaps:\/\/localhost:\d+ has refused it/m,
@@ -470,8 +448,8 @@ t.test('a refused service account is not tried on the next server', async t => {
 
 t.test('what the service account may not read is said, and no option is blamed for it', async t => {
   const account = 'cn=gatehouse,ou=services,dc=corp,dc=example'
-  const within = async (access: string, changes: Backend, ...args: string[]) =>
-    (await examine(t, corp(await startSlapd(t, { access, ...fresh }), changes), ...args)).bad
+  const within = async (access: string, changes: object, ...args: string[]) =>
+    (await examine(t, corpBackend(await startSlapd(t, { access, ...fresh }), changes), ...args)).bad
   t.match(
     await within(`access to dn.subtree="ou=people,dc=corp,dc=example" by dn.exact="${account}" none`, {}),
     [
@@ -518,7 +496,7 @@ t.test('a directory that lets nobody in anonymously says so, and not that it is 
     ['require authc', /result 53 \(unwillingToPerform\): "authentication required"/],
     ['require bind', /result 1 \(operationsError\): "BIND required"/],
   ] as const) {
-    const { bad } = await examine(t, corp(await startSlapd(t, { ...fresh, serverConfig }), anonymous))
+    const { bad } = await examine(t, corpBackend(await startSlapd(t, { ...fresh, serverConfig }), anonymous))
     t.match(bad, [
       /^fail directory ldaps:\S+: `bind\.method: anonymous` is not allowed here: .* → give `bind` an account/,
     ])
@@ -528,27 +506,27 @@ t.test('a directory that lets nobody in anonymously says so, and not that it is 
     ...fresh,
     access: 'access to * attrs=userPassword by * auth\naccess to * by * read',
   })
-  t.same((await examine(t, corp(open, anonymous))).bad, [], 'where it is allowed nobody minds')
+  t.same((await examine(t, corpBackend(open, anonymous))).bad, [], 'where it is allowed nobody minds')
 })
 
 t.test('without a name, somebody who is in a required group is looked for', async t => {
   const slapd = await startSlapd(t, { ldif: await posixLdif(t), ...(await posixSchema()), ...fresh })
   const groups = { filter: '(&(objectClass=posixGroup)(memberUid={username}))', required: ['staff'] }
-  const found = await examine(t, corp(slapd, { groups }))
+  const found = await examine(t, corpBackend(slapd, { groups }))
   t.same(found.bad, [])
   t.match(
     found.findings.map(({ check }) => check),
     [/./, /./, /./, /./, /./, /./, /./, /^person uid=alice,/, 'groups of alice'],
     'although aaron comes first',
   )
-  const empty = await examine(t, corp(slapd, { groups: { ...groups, required: ['nobody'] } }))
+  const empty = await examine(t, corpBackend(slapd, { groups: { ...groups, required: ['nobody'] } }))
   t.match(empty.bad, [
     /^warn groups\.required: nobody was found who is in one of these: nobody → try with `--user`/,
     /^warn groups\.filter: it finds no group of aaron, though there are groups with memberUid, such as cn=staff,/,
   ])
   const denied = await examine(
     t,
-    corp(slapd, { groups: { ...groups, required: [], denied: ['staff'] } }),
+    corpBackend(slapd, { groups: { ...groups, required: [], denied: ['staff'] } }),
     '--user',
     'alice',
   )
@@ -560,7 +538,7 @@ t.test('without a name, somebody who is in a required group is looked for', asyn
 t.test('a groups.filter that finds nothing says which part of it', async t => {
   const slapd = await startSlapd(t, { ldif: await posixLdif(t), ...(await posixSchema()), ...fresh })
   const wrong = async (filter: string) =>
-    (await examine(t, corp(slapd, { groups: { filter } }), '--user', 'alice')).bad
+    (await examine(t, corpBackend(slapd, { groups: { filter } }), '--user', 'alice')).bad
   t.match(await wrong('(&(objectClass=groupOfNames)(memberUid={username}))'), [
     /^warn groups\.filter: its clause \(objectClass=groupOfNames\) matches nothing below dc=corp,dc=example → correct/,
   ])
@@ -574,14 +552,19 @@ t.test('a groups.filter that finds nothing says which part of it', async t => {
 
 t.test('an attribute that somebody else has is no mistake', async t => {
   const slapd = await startSlapd(t, fresh)
-  const { bad } = await examine(t, corp(slapd, { attributes: { first: 'givenName' } }), '--user', 'bob')
+  const { bad } = await examine(
+    t,
+    corpBackend(slapd, { attributes: { first: 'givenName' } }),
+    '--user',
+    'bob',
+  )
   t.same(bad, [])
 })
 
 t.test('a server that speaks no TLS 1.3 and says nothing about it', async t => {
   const slapd = await startSlapd(t, { ...fresh, serverConfig: 'TLSCipherSuite NORMAL:-VERS-TLS1.3' })
   const strict = { tls: { ca_file: slapd.caFile, min_version: 'TLSv1.3' } }
-  t.match((await examine(t, corp(slapd, strict))).bad, [
+  t.match((await examine(t, corpBackend(slapd, strict))).bad, [
     /^fail TLS .* the server hung up .*does it speak TLS 1\.3\? If not, set `tls\.min_version: TLSv1\.2`/,
   ])
 })
@@ -602,12 +585,12 @@ async function posixSchema() {
 
 t.test('a directory without memberOf: groups.filter is proposed, and is what helps', async t => {
   const slapd = await startSlapd(t, { ldif: await posixLdif(t), ...(await posixSchema()) })
-  const without = await examine(t, corp(slapd), '--user', 'alice')
+  const without = await examine(t, corpBackend(slapd), '--user', 'alice')
   const proposed =
     /^warn groups: nobody below `base_dn` has memberOf .*cn=staff.* → set `groups\.filter: (.*)`, or have/m
   const [, filter] = proposed.exec(without.bad.join('\n')) ?? []
   t.equal(filter, '(&(objectClass=posixGroup)(memberUid={username}))', without.bad.join('\n'))
-  const helped = await examine(t, corp(slapd, { groups: { filter } }), '--user', 'alice')
+  const helped = await examine(t, corpBackend(slapd, { groups: { filter } }), '--user', 'alice')
   t.match(helped.findings.at(-1), { status: 'ok', check: 'groups of alice', detail: /^staff, found by / })
 })
 
@@ -665,7 +648,7 @@ t.test(
   'Active Directory: its kind, its lockout policy, its servers by DNS, and what its results mean',
   async t => {
     const samba = await startSamba(t)
-    const backend = (changes: Backend = {}): Backend => ({
+    const backend = (changes: object = {}): object => ({
       id: 'corp',
       type: 'ldap',
       preset: 'active-directory',

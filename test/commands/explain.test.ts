@@ -10,7 +10,7 @@ import { type Daemon, runCommand, startDaemon } from '../support/daemon.ts'
 import { quietPort } from '../support/quiet-port.ts'
 import { startSamba } from '../support/samba.ts'
 import { sambaDomain, sambaPeople } from '../support/samba-people.ts'
-import { type Slapd, startSlapd } from '../support/slapd.ts'
+import { corpBackend, startSlapd } from '../support/slapd.ts'
 
 interface Desk {
   readonly cwd: string
@@ -56,19 +56,6 @@ function openDesk(t: Test, backends: readonly object[], rest: object = {}): Desk
   }
 }
 
-function corp(slapd: Slapd, changes: object = {}): object {
-  return {
-    id: 'corp',
-    type: 'ldap',
-    preset: 'openldap',
-    urls: [slapd.ldapsUrl],
-    tls: { ca_file: slapd.caFile },
-    bind: { dn: slapd.serviceDn, password: slapd.servicePassword },
-    base_dn: slapd.baseDn,
-    ...changes,
-  }
-}
-
 const facts = (step: PresentedExplanation['steps'][number] | undefined) =>
   Object.fromEntries((step?.facts ?? []).map(({ what, value }) => [what, value]))
 
@@ -80,8 +67,8 @@ t.test(
     const desk = openDesk(
       t,
       [
-        { ...corp(slapd), id: 'old', enabled: false },
-        corp(slapd, { on: { wrong_password: 'stop' }, groups: { roles: { 'cn=staff,*': 'member' } } }),
+        { ...corpBackend(slapd), id: 'old', enabled: false },
+        corpBackend(slapd, { on: { wrong_password: 'stop' }, groups: { roles: { 'cn=staff,*': 'member' } } }),
         { id: 'local', type: 'local' },
       ],
       { clients: [wiki], lockout: { max_attempts: 3 } },
@@ -230,7 +217,7 @@ t.test(
 
 t.test('whom the groups of the backend keep out is named in the log', async t => {
   const slapd = await startSlapd(t)
-  const desk = openDesk(t, [corp(slapd, { groups: { denied: ['wiki-editors'] } })])
+  const desk = openDesk(t, [corpBackend(slapd, { groups: { denied: ['wiki-editors'] } })])
   const daemon = await desk.daemon()
   const { alice } = corpPeople
   t.equal((await daemon.authenticate('alice', alice.password)).status, 401)
@@ -244,7 +231,7 @@ t.test('whom the groups of the backend keep out is named in the log', async t =>
 
 t.test('without a daemon: a look by itself, and no attempt', async t => {
   const slapd = await startSlapd(t)
-  const desk = openDesk(t, [corp(slapd), { id: 'local', type: 'local' }])
+  const desk = openDesk(t, [corpBackend(slapd), { id: 'local', type: 'local' }])
   const seen = await desk.explain('carol')
   t.match(seen, { mode: 'look', verdict: 'depends_on_password', backend: 'corp', code: 0 })
   t.notOk(seen.lockout)

@@ -85,6 +85,20 @@ export async function startSlapd(t: TestScope, options: SlapdOptions = {}): Prom
   return slapd
 }
 
+/** Options of the backend `corp` that asks it, as they stand in the YAML. */
+export function corpBackend(slapd: Slapd, changes: object = {}): object {
+  return {
+    id: 'corp',
+    type: 'ldap',
+    preset: 'openldap',
+    urls: [slapd.ldapsUrl],
+    tls: { ca_file: slapd.caFile },
+    bind: { dn: slapd.serviceDn, password: slapd.servicePassword },
+    base_dn: slapd.baseDn,
+    ...changes,
+  }
+}
+
 /** Debian's slapd: the system's, or one fetched for the tests. */
 export function provideSlapd(): Promise<DebianProgram> {
   return provideDebianProgram({ name: 'slapd', program: '/usr/sbin/slapd', probe: ['-VV'] })
