@@ -1,7 +1,7 @@
 /** Directories with several servers, real ones, that go dark, go down, come back and move. */
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { PresenceFilter } from 'ldapts'
@@ -377,19 +377,25 @@ async function pipe(
   address: string,
   port: number,
   target: number,
-): Promise<{ port: number; seen(): number }> {
+): Promise<{ port: number; seen(): number; connections(): number }> {
   let seen = 0
+  const open = new Set<Socket>()
   const server = createServer(client => {
     seen++
+    open.add(client)
     const upstream = connect(target, '127.0.0.1')
     client.pipe(upstream).pipe(client)
     for (const socket of [client, upstream]) socket.on('error', () => client.destroy())
-    client.once('close', () => upstream.destroy())
+    client.once('close', () => {
+      open.delete(client)
+      upstream.destroy()
+    })
   })
   server.listen(port, address)
   await once(server, 'listening')
   t.teardown(() => server.close())
-  return { port: (server.address() as { port: number }).port, seen: () => seen }
+  const { port: given } = server.address() as { port: number }
+  return { port: given, seen: () => seen, connections: () => open.size }
 }
 
 async function discovered(t: Scope, dns: string, changes: Partial<DirectoryOptions> = {}) {
@@ -397,7 +403,8 @@ async function discovered(t: Scope, dns: string, changes: Partial<DirectoryOptio
   const directory = createDirectory(
     {
       endpoints: [],
-      discover: { domain: 'corp.example', security: 'ldaps', refreshMs: 100 },
+      discover: { domain: 'corp.example', security: 'ldaps' },
+      dnsRefreshMs: 100,
       nameServers: [dns],
       ca: await readFile(trusted, 'utf8'),
       minVersion: 'TLSv1.2',
@@ -478,22 +485,17 @@ t.test('a domain controller that gets a new address is found there', async t => 
     a: { 'dc1.corp.example': [address] },
   })
   dns.setRecords(records('127.0.0.2'))
-  const pool = {
-    search: 2,
-    bind: 2,
-    waiting: 10,
-    idleTimeoutMs: 60_000,
-    maxAgeMs: 300,
-    validateAfterMs: 30_000,
-  }
-  const { search } = await discovered(t, dns.address, { pool })
+  const { search, log } = await discovered(t, dns.address)
   t.match(await search(), { code: 0 })
   t.same([before.seen(), after.seen()], [1, 0])
   dns.setRecords(records('127.0.0.3'))
+  await until('its connection moves', () => after.seen() === 1 && before.connections() === 0)
+  t.match(log.at('info'), [{ fields: { host: 'dc1.corp.example', addresses: ['127.0.0.3'] } }])
   t.match(await search(), { code: 0 })
-  await pause(300)
-  t.match(await search(), { code: 0 })
-  t.ok(after.seen() > 0, 'when its connections have had their day')
+  dns.setManners('servfail')
+  const asked = dns.questions.length
+  await until('DNS is asked again', () => dns.questions.length > asked + 3)
+  t.same([before.seen(), after.seen()], [1, 1], 'and stays, also while DNS is out')
 })
 
 t.test('without any answer from DNS a login fails in time, and works soon after the first one', async t => {

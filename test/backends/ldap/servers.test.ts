@@ -7,7 +7,7 @@ import t from 'tap'
 import { createBreaker, type Trial } from '../../../src/backends/ldap/servers/breaker.ts'
 import { createDialRate, orCalledOff } from '../../../src/backends/ldap/servers/dial-rate.ts'
 import { discoverServers, inTurn, type ListedServer } from '../../../src/backends/ldap/servers/discover.ts'
-import { createLookup, createResolver } from '../../../src/backends/ldap/servers/lookup.ts'
+import { createAddresses, createResolver } from '../../../src/backends/ldap/servers/lookup.ts'
 import { race } from '../../../src/backends/ldap/servers/race.ts'
 import { discoveredList, fixedList } from '../../../src/backends/ldap/servers/server-list.ts'
 import { createServers, OUT_OF_FAVOUR } from '../../../src/backends/ldap/servers/servers.ts'
@@ -394,7 +394,7 @@ t.test('addresses of a host', async t => {
     })
 
   t.test('are asked of the given name servers, both families', async t => {
-    const lookup = createLookup([dns.address])
+    const lookup = createAddresses([dns.address]).lookup
     const all = (await ask(lookup, 'dc1.corp.example', { all: true })) as { address: string }[]
     t.same(all.map(({ address }) => address).sort(), ['127.0.0.1', '127.0.0.2', '::1'])
     t.equal(await ask(lookup, 'dc1.corp.example', { family: 6 }), '::1')
@@ -404,15 +404,15 @@ t.test('addresses of a host', async t => {
   })
 
   t.test('localhost is nobody’s but the system’s', async t => {
-    const own = await ask(createLookup([dns.address]), 'localhost')
+    const own = await ask(createAddresses([dns.address]).lookup, 'localhost')
     const expected = await new Promise(resolve => systemLookup('localhost', (_, address) => resolve(address)))
     t.ok(['127.0.0.1', '::1', expected].includes(own))
     t.notOk(dns.questions.some(question => question.includes('localhost')))
-    t.ok(await ask(createLookup([]), 'localhost'))
+    t.ok(await ask(createAddresses([]).lookup, 'localhost'))
   })
 
   t.test('the last good ones hold while DNS is out, the new ones when it is back', async t => {
-    const lookup = createLookup([dns.address])
+    const lookup = createAddresses([dns.address]).lookup
     t.equal(await ask(lookup, 'four.corp.example'), '127.0.0.4')
     for (const manners of ['servfail', 'silent'] as const) {
       dns.setManners(manners)
@@ -420,7 +420,7 @@ t.test('addresses of a host', async t => {
       t.equal(await ask(lookup, 'four.corp.example'), '127.0.0.4', manners)
       t.ok(performance.now() - started < 1_000)
     }
-    const stranger = createLookup([dns.address])
+    const stranger = createAddresses([dns.address]).lookup
     dns.setManners('servfail')
     await t.rejects(ask(stranger, 'four.corp.example'), { code: 'ESERVFAIL' })
     dns.setManners('answer')
@@ -431,7 +431,7 @@ t.test('addresses of a host', async t => {
   })
 
   t.test('those who ask at once share one question', async t => {
-    const lookup = createLookup([dns.address])
+    const lookup = createAddresses([dns.address]).lookup
     const before = dns.questions.length
     await Promise.all(Array.from({ length: 10 }, () => ask(lookup, 'four.corp.example')))
     t.equal(dns.questions.length - before, 2, 'A and AAAA')
@@ -463,6 +463,7 @@ t.test('the list of servers', async t => {
     const log = createLogRecorder()
     let answer: readonly ListedServer[] | Error = [listed('a')]
     const list = discoveredList({
+      refreshMs: 30_000,
       async discover() {
         if (answer instanceof Error) throw answer
         return answer
@@ -493,6 +494,7 @@ t.test('the list of servers', async t => {
     const clock = createFakeClock()
     let asked = 0
     const list = discoveredList({
+      refreshMs: 30_000,
       async discover() {
         asked++
         throw new Error('DNS is out')

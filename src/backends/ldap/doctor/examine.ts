@@ -5,7 +5,7 @@
  */
 import type { BackendServices, Finding } from '../../../plugin.ts'
 import type { LdapOptions } from '../options.ts'
-import { createLookup } from '../servers/lookup.ts'
+import { createAddresses } from '../servers/lookup.ts'
 import { readSettings, type Settings } from '../settings.ts'
 import type { Connection } from '../wire/connection.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
@@ -35,7 +35,7 @@ export async function* examine(
   const files = yield* readFiles(options)
   if (files === undefined) return
   const settings = readSettings(services.id, options)
-  const lookup = createLookup(options.dns_servers)
+  const { lookup } = createAddresses(options.dns_servers)
   const endpoints = yield* listServers(settings, signal)
   const reachOptions: ReachOptions = {
     ...files,

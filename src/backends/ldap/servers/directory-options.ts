@@ -8,6 +8,8 @@ export interface DirectoryOptions extends DialOptions {
   readonly discover?: Discovery | undefined
   /** `address` or `address:port`; none: the system's. */
   readonly nameServers?: readonly string[]
+  /** How often DNS is asked for the servers and their addresses, in milliseconds; half a minute by default. */
+  readonly dnsRefreshMs?: number
   readonly service: ServiceIdentity
   readonly operationTimeoutMs: number
   /** Whether a user's bind asks for the password policy's word. */
@@ -28,6 +30,4 @@ export interface Discovery {
   readonly domain: string
   /** What `tls` asks for where the record does not say. */
   readonly security: Endpoint['security']
-  /** How often DNS is asked, in milliseconds; half a minute by default. */
-  readonly refreshMs?: number
 }

@@ -15,6 +15,8 @@ import type { Servers } from './servers.ts'
 /** A connection and the server it leads to, which learns of everything that goes well or wrong here. */
 export interface Line {
   readonly server: Server
+  /** Of the other end. */
+  readonly address: string | undefined
   /** False once it has ended, by itself or by an error. */
   readonly usable: boolean
   /** Operations under way. */
@@ -41,6 +43,7 @@ export interface Line {
 /** What `Connection` is made of and cannot do itself. */
 export interface Dialled {
   readonly connection: Connection
+  readonly address: string | undefined
   giveUp(reason: Error): void
 }
 
@@ -63,7 +66,7 @@ export function isOutOfOrder({ code, message }: Answer): boolean {
 }
 
 export function createLine(
-  { connection, giveUp }: Dialled,
+  { connection, address, giveUp }: Dialled,
   server: Server,
   { servers, clock, repeatable }: { servers: Servers; clock: Clock; repeatable: boolean },
 ): Line {
@@ -93,6 +96,7 @@ export function createLine(
 
   return {
     server,
+    address,
     repeatable,
     get usable() {
       return connection.usable

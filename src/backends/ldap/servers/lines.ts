@@ -6,8 +6,9 @@ import { createDialRate } from './dial-rate.ts'
 import type { DirectoryOptions } from './directory-options.ts'
 import { discoverServers } from './discover.ts'
 import { createLine, type Line } from './line.ts'
-import { createLookup, createResolver } from './lookup.ts'
+import { createAddresses, createResolver } from './lookup.ts'
 import type { Trust } from './members.ts'
+import { createRelocation } from './relocation.ts'
 import { discoveredList, fixedList, type ServerList } from './server-list.ts'
 import { createServers, type Servers } from './servers.ts'
 import { readingCompressed } from './srv-query.ts'
@@ -38,6 +39,10 @@ const TICK_MS = 100
 const SILENCE_MS = 300
 /** If then the server is found not to be there, a user's bind has had this long: it cannot be asked again elsewhere. */
 const BIND_SILENCE_MS = 1_000
+/** Node shows no TTL of some records: what is new is in use within this and the TTL (spec: faults.md, F21). */
+const DNS_REFRESH_MS = 30_000
+/** A connection to a server's old address is worse than one to its new one, and better than one to the next server. */
+const LEFT_RANK = 0.5
 /** A pool of one or two may still replace what broke. */
 const LEAST_DIALS_PER_SECOND = 4
 
@@ -56,7 +61,7 @@ export function createLines(
     readonly onChange: () => void
   },
 ): Lines {
-  const lookup = createLookup(options.nameServers ?? [])
+  const { lookup, ask } = createAddresses(options.nameServers ?? [])
   const streams = new WeakMap<Connection, MessageStream>()
   const lines = new Set<Line>()
   const servers: Servers = createServers({
@@ -75,6 +80,15 @@ export function createLines(
     // At the first time there is nothing here yet that could have changed.
     onChange: () => setImmediate(changed),
   })
+  const relocation = createRelocation({
+    lines: () => lines,
+    ask,
+    refreshMs: options.dnsRefreshMs ?? DNS_REFRESH_MS,
+    clock,
+    log,
+    random,
+    onChange: changed,
+  })
   const ticker = setInterval(tick, TICK_MS).unref()
 
   function changed(): void {
@@ -91,6 +105,7 @@ export function createLines(
 
   function tick(): void {
     servers.tick()
+    relocation.tick()
     const now = clock.now()
     for (const line of lines) {
       if (!line.usable) lines.delete(line)
@@ -114,7 +129,8 @@ export function createLines(
         async (connection, server) => {
           const stream = streams.get(connection)
           const giveUp = (reason: Error) => stream?.fail(reason)
-          const line = createLine({ connection, giveUp }, server, { servers, clock, repeatable })
+          const address = stream?.remoteAddress
+          const line = createLine({ connection, address, giveUp }, server, { servers, clock, repeatable })
           lines.add(line)
           try {
             await prepare?.(line)
@@ -138,7 +154,7 @@ export function createLines(
       return isStale ? 'once_tried' : 'now'
     },
 
-    rank: ({ server }) => servers.rank(server),
+    rank: line => servers.rank(line.server) + (relocation.hasLeft(line) ? LEFT_RANK : 0),
     failed: servers.failed,
     report: servers.report,
 
@@ -150,11 +166,11 @@ export function createLines(
 }
 
 function createList(
-  { endpoints, discover, nameServers = [], servername }: DirectoryOptions,
+  { endpoints, discover, nameServers = [], servername, dnsRefreshMs = DNS_REFRESH_MS }: DirectoryOptions,
   { clock, log, random }: { readonly clock: Clock; readonly log: Log; readonly random: () => number },
 ): ServerList {
   if (discover === undefined) return fixedList(endpoints)
-  const { domain, security, refreshMs } = discover
+  const { domain, security } = discover
   return discoveredList({
     // A new resolver each time reads the system's name servers anew.
     discover: () =>
@@ -165,6 +181,6 @@ function createList(
     clock,
     log,
     random,
-    ...(refreshMs !== undefined && { refreshMs }),
+    refreshMs: dnsRefreshMs,
   })
 }

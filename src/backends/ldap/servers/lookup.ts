@@ -3,11 +3,21 @@ import { Resolver } from 'node:dns/promises'
 import type { LookupFunction } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Finding the addresses of a server's host, each time it is dialled. */
-
-interface Address {
+export interface Address {
   readonly address: string
   readonly family: 4 | 6
+}
+
+/** The addresses of hosts. One question per host is under way at a time, whoever asks. */
+export interface Addresses {
+  /** For sockets. While DNS is out the last good addresses hold. */
+  readonly lookup: LookupFunction
+  /**
+   * What DNS says now.
+   *
+   * @throws {Error} if it says nothing, or that there are none
+   */
+  ask(host: string): Promise<readonly Address[]>
 }
 
 /** A name server that says nothing is asked twice, so long each time. */
@@ -35,12 +45,12 @@ export function isNameServer(text: string): boolean {
 }
 
 /**
- * A lookup for sockets. One question per host is under way at a time, whoever asks, because each the system is asked takes
- * one of the few threads that files need, too, for as long as DNS is out. While it is out the last good addresses hold.
+ * One question per host at a time, because each the system is asked takes one of the few threads that files need, too, for as
+ * long as DNS is out.
  *
  * @param nameServers `address` or `address:port`; none: the system's way, its hosts file included
  */
-export function createLookup(nameServers: readonly string[]): LookupFunction {
+export function createAddresses(nameServers: readonly string[]): Addresses {
   const lastGood = new Map<string, readonly Address[]>()
   const underWay = new Map<string, Promise<readonly Address[]>>()
 
@@ -73,17 +83,20 @@ export function createLookup(nameServers: readonly string[]): LookupFunction {
     }
   }
 
-  return (host, { all, family }, tell) => {
-    find(host).then(
-      found => {
-        const wanted = family === 4 || family === 6 ? found.filter(each => each.family === family) : found
-        const [first] = wanted
-        if (first === undefined) tell(noAddress(host), '')
-        else if (all) tell(null, [...wanted])
-        else tell(null, first.address, first.family)
-      },
-      error => tell(error, ''),
-    )
+  return {
+    ask,
+    lookup(host, { all, family }, tell) {
+      find(host).then(
+        found => {
+          const wanted = family === 4 || family === 6 ? found.filter(each => each.family === family) : found
+          const [first] = wanted
+          if (first === undefined) tell(noAddress(host), '')
+          else if (all) tell(null, [...wanted])
+          else tell(null, first.address, first.family)
+        },
+        error => tell(error, ''),
+      )
+    },
   }
 }
 

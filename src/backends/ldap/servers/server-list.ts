@@ -24,8 +24,6 @@ export function fixedList(endpoints: readonly Endpoint[]): ServerList {
   return { current, refreshAt: Infinity, refresh: async () => false, known() {} }
 }
 
-/** Node shows no TTL of SRV records, and most are longer: a new list is in use within this and the TTL (spec: faults.md, F21). */
-const REFRESH_MS = 30_000
 /** While DNS is out and an old list holds. */
 const RETRY_MS = 5_000
 /** While DNS is out and nothing is known yet. */
@@ -38,12 +36,12 @@ export interface DiscoveredListOptions {
   /** In [0, 1). */
   readonly random: () => number
   readonly log: Log
-  readonly refreshMs?: number
+  readonly refreshMs: number
 }
 
 /** As somebody else says, asked again and again; what was good last holds until there is something better. */
 export function discoveredList(options: DiscoveredListOptions): ServerList {
-  const { clock, log, refreshMs = REFRESH_MS } = options
+  const { clock, log, refreshMs } = options
   let current: readonly ListedServer[] = []
   let refreshAt = -Infinity
   let failure: string | undefined

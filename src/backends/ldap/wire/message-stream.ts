@@ -52,6 +52,8 @@ export class MessageStream extends Duplex {
   readonly connecting = false
   /** End of the server's certificate, in milliseconds since the Unix epoch; undefined without TLS. */
   readonly certificateExpiresAt: number | undefined
+  /** Of the server; undefined if the socket had ended before. */
+  readonly remoteAddress: string | undefined
   /** What the handshake came to; undefined without TLS. */
   readonly tls: TlsSession | undefined
   readonly #socket: Socket
@@ -70,6 +72,7 @@ export class MessageStream extends Duplex {
   constructor(socket: Socket, tls?: TlsSession) {
     super({ allowHalfOpen: false })
     this.tls = tls
+    this.remoteAddress = socket.remoteAddress
     this.certificateExpiresAt = tls?.chain[0]?.validToMs
     this.#socket = socket
     socket.on('data', this.#receive)
