@@ -680,13 +680,38 @@ t.test(
       intercept: ({ operation }) =>
         silent && operation.type === 'search' && operation.filter.includes('(member='),
     })
-    const desk = await openAd(server, { timeout: 150, nesting: 'levels' })
+    const desk = await openAd(server, { timeout: 1_000, nesting: 'levels' })
     const outcomes = await Promise.all([login(desk, 'alice'), login(desk, 'alice')])
     for (const outcome of outcomes) t.match(outcome, { outcome: 'unavailable', cause: /groups\.timeout/ })
     silent = false
     t.match(await login(desk, 'alice'), { outcome: 'accept', user: { groups: ['Domain Users', 'Staff'] } })
   },
 )
+
+t.test('who joins a question that was asked long ago is not given up with it', async t => {
+  let answersLevels = false
+  const server = await startAd(t, {
+    memberOf: [`CN=Staff,CN=Users,${base}`],
+    groups: [domainUsers],
+    intercept({ id, operation }, connection) {
+      if (operation.type !== 'search') return false
+      if (operation.filter.includes('(member=')) return !answersLevels
+      if (answersLevels || !operation.filter.includes('objectsid=')) return false
+      // So that the question about the level is asked late, and lives on when the first login has been given up.
+      const { dn, sid } = domainUsers
+      const names = { objectSid: octets(sid), sAMAccountName: 'Domain Users' }
+      setTimeout(() => connection.send(searchEntry(id, dn, names), searchDone(id)), 700)
+      return true
+    },
+  })
+  const desk = await openAd(server, { timeout: 1_000, nesting: 'levels' })
+  t.match(await login(desk, 'alice'), { outcome: 'unavailable', cause: /groups\.timeout/ })
+  answersLevels = true
+  const levels = () => searchesOf(server).filter(({ operation }) => /member=/.test(JSON.stringify(operation)))
+  const before = levels().length
+  t.match(await login(desk, 'alice'), { outcome: 'accept', user: { groups: ['Domain Users', 'Staff'] } })
+  t.ok(levels().length > before, 'it was asked again')
+})
 
 t.test('what is no SID is not taken for a group', async t => {
   t.equal(formatSid(octets('nonsense')), undefined)

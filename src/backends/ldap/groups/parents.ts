@@ -55,6 +55,17 @@ export function createParents(search: GroupSearch, settings: GroupSettings, cloc
     return answer
   }
 
+  /** Who joins a question has begun later than who asked it: that it failed then need not be an answer now. */
+  async function askOrJoin(group: NamedGroup, signal: AbortSignal): Promise<readonly NamedGroup[]> {
+    const joins = underWay.has(group.canonicalDn)
+    const answer = orAbort(ask(group), signal, 'search')
+    if (!joins) return answer
+    return answer.catch(error => {
+      if (signal.aborted) throw error
+      return orAbort(ask(group), signal, 'search')
+    })
+  }
+
   async function askTogether(groups: readonly NamedGroup[], signal: AbortSignal) {
     const parents = await query(groups, signal)
     if (parents.length === 0) for (const { canonicalDn } of groups) kept.set(canonicalDn, parents)
@@ -63,7 +74,7 @@ export function createParents(search: GroupSearch, settings: GroupSettings, cloc
 
   return {
     async of(group, signal) {
-      return kept.get(group.canonicalDn) ?? orAbort(ask(group), signal(), 'search')
+      return kept.get(group.canonicalDn) ?? askOrJoin(group, signal())
     },
 
     async ofAll(groups, signal) {
@@ -78,7 +89,7 @@ export function createParents(search: GroupSearch, settings: GroupSettings, cloc
         else unknown.push(group)
       }
       if (unknown.length > 0) {
-        const alone = unknown.splice(0, ONE_BY_ONE).map(group => orAbort(ask(group), signal(), 'search'))
+        const alone = unknown.splice(0, ONE_BY_ONE).map(group => askOrJoin(group, signal()))
         const together = Array.from(inChunks(unknown, CHUNK), chunk => askTogether(chunk, signal()))
         for (const parents of await Promise.all([...alone, ...together])) add(parents)
       }
