@@ -1,5 +1,6 @@
 import type { Log } from '../../plugin.ts'
-import type { FoundGroups, GroupFinder } from './groups/finder.ts'
+import type { GroupFinder } from './groups/finder.ts'
+import type { FoundGroups } from './groups/group.ts'
 import { type Admission, admit, type Person } from './person/user.ts'
 import type { Settings } from './settings.ts'
 import { DirectoryFailure } from './wire/failure.ts'

@@ -60,13 +60,15 @@ export function createLogin(parts: LoginParts): Login {
     const started = clock.now()
     const answer = await directory.bind(dn, attempt.password, attempt.signal)
     attempt.log.debug({ dn, result: describe(answer) }, 'bound as the user')
-    const refusal = bindOutcome(answer, person, settings.preset.expiryIsProof)
+    const refusal = bindOutcome(answer, person, settings.preset)
     if (attempt.note) noteBind(attempt.note, answer, refusal, clock.now() - started)
     if (refusal?.outcome === 'account_state' && refusal.state === 'locked') lockedMemory.remember(user.id)
     if (refusal) return kept ? confirm(refusal, answer, person, attempt) : refusal
     const admitted = await afterBind(() => kept ?? decide(person, attempt))
     if (admitted.refusal) return { outcome: 'deny', reason: admitted.refusal }
-    if (!kept && admitted.found) entryCache?.put(attempt.username, { person, admitted })
+    // A state that lets in by grace only must not outlive the grace.
+    const isKept = !kept && admitted.found !== undefined && user.state === undefined
+    if (isKept) entryCache?.put(attempt.username, { person, admitted })
     const warnings = bindWarnings(answer, person, clock.wall(), options.password_expiry_warning)
     // The entry may say that the password has expired, and the directory let them in on a grace login.
     const { state: _, ...usable } = admitted.user
@@ -95,7 +97,7 @@ export function createLogin(parts: LoginParts): Login {
   ): Promise<Outcome> {
     const now = await afterBind(() => search(attempt))
     if (now.found === 'one' && now.person.dn === dn && now.person.user.id === user.id) {
-      return bindOutcome(answer, now.person, settings.preset.expiryIsProof) ?? refusal
+      return bindOutcome(answer, now.person, settings.preset) ?? refusal
     }
     const cause = 'the entry has changed since it was kept: the next attempt finds the new one'
     return { outcome: 'unavailable', cause, phase: 'bind', credentialSent: true }

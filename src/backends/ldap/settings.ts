@@ -88,8 +88,13 @@ function readGroupSettings(
     groupsAttribute: preset.groupsAttribute,
     memberAttributes: preset.memberAttributes,
     groupFilter: parseFilter(preset.groupFilter),
-    // Only Active Directory and what speaks its dialect has an objectGUID, and only they know its ways.
-    hasSids: isGuid(idAttribute) || !['levels', 'direct'].includes(nesting) || sidPatterns !== 'none',
+    // Only Active Directory and what speaks its dialect has an objectGUID, and only they know its ways. Where a group is denied
+    // nothing is left to that.
+    hasSids:
+      isGuid(idAttribute) ||
+      !['levels', 'direct'].includes(nesting) ||
+      sidPatterns !== 'none' ||
+      groups.denied.length > 0,
     sidPatterns,
     deniesNames: groups.denied.some(pattern => !isSidPattern(pattern)),
     maxDepth: groups.max_depth,

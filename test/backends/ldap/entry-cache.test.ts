@@ -161,6 +161,28 @@ async function openScripted(t: Test, script: Script, changes: Partial<LdapOption
   return { desk, searches, login: (password = scripted.alice.password) => desk.login('alice', password) }
 }
 
+t.test('who is let in on a grace login and then changes the password is let in', async t => {
+  const { ...fresh } = { ...scripted.alice.attributes, nsUniqueId: 'a-b-c-d' }
+  let expired = true
+  // GRACE [1] graceAuthNsRemaining: 2 (draft-behera-ldap-password-policy-11 section 6.2).
+  const grace = { oid: '1.3.6.1.4.1.42.2.27.8.5.1', value: Buffer.from('3005a003810102', 'hex') }
+  const { login } = await openScripted(
+    t,
+    (request, connection) => {
+      if (scripted.isUserBind(request)) {
+        return connection.send(bindResponse(request.id, expired ? { controls: [grace] } : {}))
+      }
+      if (request.operation.type !== 'search') return connection.behave(request)
+      const entry = expired ? { ...fresh, passwordExpirationTime: '20200101000000Z' } : fresh
+      return scripted.found(scripted.alice.dn, entry)(request, connection)
+    },
+    { preset: '389ds' },
+  )
+  t.match(await login(), { outcome: 'accept', warnings: [{ code: 'grace_logins', remaining: 2 }] })
+  expired = false
+  t.match(await login(), { outcome: 'accept', warnings: [] })
+})
+
 t.test('an account that may not log in is not kept', async t => {
   let disabled = false
   const { desk, login } = await openScripted(

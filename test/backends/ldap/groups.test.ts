@@ -278,6 +278,10 @@ interface AdOptions {
   readonly activeDirectory?: boolean
   /** Takes requests over; true if it did. */
   readonly intercept?: (request: ReceivedRequest, connection: LdapServerConnection) => boolean
+  /** Of the person: what the service account may not read. */
+  readonly withheld?: readonly string[]
+  /** Instead of `memberOf`. */
+  readonly listed?: LdapAttributes
 }
 
 const adPerson = `CN=Alice,CN=Users,${base}`
@@ -338,7 +342,13 @@ async function startAd(
     if (operation.filter.includes('(member=')) return []
     const person = { objectGUID: guid, objectSid: octets(`${domain}-1105`), primaryGroupID: '513' }
     const account = { sAMAccountName: 'alice', userAccountControl: '512', pwdLastSet: '1' }
-    return [[adPerson, { ...person, ...account, ...ranged('memberOf', memberOf, '', rangeSize) }]]
+    const whole = {
+      ...person,
+      ...account,
+      ...(options.listed ?? ranged('memberOf', memberOf, '', rangeSize)),
+    }
+    const shown = Object.entries(whole).filter(([type]) => !options.withheld?.includes(type))
+    return [[adPerson, Object.fromEntries(shown)]]
   }
 
   return startLdapServer(t, {
@@ -428,6 +438,42 @@ t.test('a list that breaks off, skips or never ends lets nobody in', async t => 
     const outcome = await login(await openAd(server, { nesting: 'direct' }), 'alice')
     t.match(outcome, { outcome: 'unavailable', cause: /to its end/, credentialSent: true }, what)
   }
+  const firsts: Record<string, LdapAttributes> = {
+    'without its first value': { 'memberOf;range=1-*': memberOf.slice(1) },
+    'fewer than it says': { 'memberOf;range=0-2': memberOf.slice(0, 2) },
+  }
+  for (const [what, listed] of Object.entries(firsts)) {
+    const server = await startAd(t, { memberOf, listed, groups: [domainUsers] })
+    const outcome = await login(await openAd(server, { nesting: 'direct' }), 'alice')
+    t.match(outcome, { outcome: 'unavailable', cause: /to its end/, credentialSent: true }, `first: ${what}`)
+  }
+})
+
+t.test('a SID that grows too old while others are asked for is not lost', async t => {
+  const [staff, wiki] = [adGroup('Staff', 1_106), adGroup('Wiki', 1_107)]
+  const clock = createFakeClock()
+  const memberOf = [staff.dn]
+  const server = await startAd(t, {
+    memberOf,
+    groups: [domainUsers, staff, wiki],
+    intercept({ operation }) {
+      const asksForWiki = operation.type === 'search' && /distinguishedname=cn=wiki/i.test(operation.filter)
+      if (asksForWiki) clock.advance(1_000)
+      return false
+    },
+  })
+  const options = ldapOptions({
+    urls: [server.url],
+    insecure: true,
+    preset: 'active-directory',
+    base_dn: base,
+    groups: groupOptions({ nesting: 'direct', required: [staff.sid] }),
+  })
+  const desk = await openDesk(t, options, clock)
+  t.match(await login(desk, 'alice'), { outcome: 'accept' })
+  clock.advance(299_500)
+  memberOf.push(wiki.dn)
+  t.match(await login(desk, 'alice'), { outcome: 'accept' }, 'Staff is required by its SID')
 })
 
 t.test('SIDs that the directory cannot name stay, and patterns over SIDs match them', async t => {
@@ -470,6 +516,41 @@ t.test('where a group is denied by its name, one whose name is hidden keeps out 
     t.match(await login(desk, 'alice'), { outcome: 'unavailable' }, `the primary group, by ${nesting}`)
   }
 })
+
+t.test(
+  'where a group is denied, nobody gets in whose primary group or what it is in cannot be read',
+  async t => {
+    const staff = adGroup('Staff', 1_106)
+    const chain = { memberOf: [staff.dn], chain: [staff] }
+    for (const withheld of ['primaryGroupID', 'objectSid']) {
+      const server = await startAd(t, { ...chain, groups: [domainUsers, staff], withheld: [withheld] })
+      for (const nesting of ['direct', 'levels', 'in_chain', undefined] as const) {
+        const ways = nesting && { nesting }
+        for (const denied of ['Banned', 'S-1-5-21-1-2-3-999']) {
+          t.match(
+            await login(await openAd(server, { ...ways, denied: [denied] }), 'alice'),
+            { outcome: 'unavailable', cause: /the primary group of CN=Alice,.* cannot be read/ },
+            `${withheld}, ${nesting}, ${denied}`,
+          )
+        }
+        t.match(await login(await openAd(server, { ...ways, required: ['Staff'] }), 'alice'), {
+          outcome: 'accept',
+        })
+      }
+    }
+    const unnamed = await startAd(t, { ...chain, groups: [staff] })
+    for (const nesting of ['levels', 'in_chain'] as const) {
+      const desk = await openAd(unnamed, { nesting, denied: ['S-1-5-21-1-2-3-999'] })
+      t.match(
+        await login(desk, 'alice'),
+        { outcome: 'unavailable', cause: /the groups that S-1-5-.*-513 is in cannot be found/ },
+        nesting,
+      )
+    }
+    const direct = await openAd(unnamed, { nesting: 'direct', denied: ['S-1-5-21-1-2-3-999'] })
+    t.match(await login(direct, 'alice'), { outcome: 'accept' }, 'what groups are in does not count there')
+  },
+)
 
 t.test('where tokenGroups cannot be read the in-chain rule is used, and a line says so', async t => {
   const chain = [adGroup('Staff', 1_106), adGroup('Wiki', 1_107)]

@@ -10,6 +10,7 @@ import { bindOutcome, bindWarnings } from '../../../src/backends/ldap/person/ver
 import type { EntryState } from '../../../src/backends/ldap/presets/preset.ts'
 import { type PresetName, presets } from '../../../src/backends/ldap/presets/presets.ts'
 import { parseGeneralizedTime } from '../../../src/backends/ldap/presets/values.ts'
+import type { BindAnswer } from '../../../src/backends/ldap/wire/connection.ts'
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
 import type { PolicyAnswer } from '../../../src/backends/ldap/wire/policy.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
@@ -31,6 +32,8 @@ const state = (state: AccountState, passwordVerified: boolean): Outcome => ({
   state,
   passwordVerified,
 })
+const outcomeOf = (answer: BindAnswer, who: Person, preset: PresetName = 'active-directory') =>
+  bindOutcome(answer, who, presets[preset])
 const wrong: Outcome = { outcome: 'wrong_password', subject: 'id-1' }
 
 t.test("Active Directory's sub-codes say what the table of its results says", async t => {
@@ -51,13 +54,13 @@ t.test("Active Directory's sub-codes say what the table of its results says", as
   ]
   for (const [data, outcome] of table) {
     for (const spelling of [data, data.toUpperCase(), `0${data}`]) {
-      t.same(bindOutcome({ code: 49, message: adMessage(spelling) }, person()), outcome, data)
+      t.same(outcomeOf({ code: 49, message: adMessage(spelling) }, person()), outcome, data)
     }
     // The sub-code counts with result 49 only.
-    t.match(bindOutcome({ code: 80, message: adMessage(data) }, person()), { outcome: 'unavailable' })
+    t.match(outcomeOf({ code: 80, message: adMessage(data) }, person()), { outcome: 'unavailable' })
   }
-  t.same(bindOutcome({ code: 49, message: '' }, person()), wrong)
-  t.match(bindOutcome({ code: 49, message: adMessage('80090346') }, person()), {
+  t.same(outcomeOf({ code: 49, message: '' }, person()), wrong)
+  t.match(outcomeOf({ code: 49, message: adMessage('80090346') }, person()), {
     outcome: 'unavailable',
     cause: /channel binding/,
     credentialSent: true,
@@ -67,11 +70,11 @@ t.test("Active Directory's sub-codes say what the table of its results says", as
 t.test('a state on the entry never hides a wrong password, and never survives a right one', async t => {
   const states = ['disabled', 'expired', 'password_expired', 'password_must_change', 'restricted'] as const
   for (const one of states) {
-    t.same(bindOutcome({ code: 49, message: '' }, person(one)), wrong)
-    t.same(bindOutcome({ code: 49, message: adMessage('52e') }, person(one)), wrong)
-    t.same(bindOutcome({ code: 0, message: '' }, person(one)), state(one, true))
+    t.same(outcomeOf({ code: 49, message: '' }, person(one)), wrong)
+    t.same(outcomeOf({ code: 49, message: adMessage('52e') }, person(one)), wrong)
+    t.same(outcomeOf({ code: 0, message: '' }, person(one)), state(one, true))
   }
-  t.equal(bindOutcome({ code: 0, message: '' }, person()), undefined)
+  t.equal(outcomeOf({ code: 0, message: '' }, person()), undefined)
 })
 
 t.test('the password policy is heard beside yes and beside no', async t => {
@@ -94,7 +97,7 @@ t.test('the password policy is heard beside yes and beside no', async t => {
   ]
   for (const [code, policy, entry, outcome] of rows) {
     t.same(
-      bindOutcome({ code, message: '', policy }, person(entry), true),
+      outcomeOf({ code, message: '', policy }, person(entry), '389ds'),
       outcome,
       JSON.stringify({ code, policy, entry }),
     )
@@ -151,7 +154,7 @@ t.test(
     ]
     for (const [code, message, policy, entry, outcome] of rows) {
       const answer = { code, message, ...(policy && { policy }) }
-      t.same(bindOutcome(answer, person(entry), true), outcome, `${code} ${message} ${entry}`)
+      t.same(outcomeOf(answer, person(entry), '389ds'), outcome, `${code} ${message} ${entry}`)
     }
     for (const [code, entry] of [
       [19, undefined],
@@ -161,10 +164,20 @@ t.test(
       [53, 'locked'],
     ] as const) {
       t.match(
-        bindOutcome({ code, message: 'no' }, person(entry)),
+        outcomeOf({ code, message: 'no' }, person(entry), '389ds'),
         { outcome: 'unavailable' },
         `${code} ${entry}`,
       )
+    }
+    for (const preset of ['active-directory', 'samba', 'openldap', 'lldap', 'google', 'jumpcloud'] as const) {
+      for (const [code, message, policy, entry] of rows) {
+        const answer = { code, message, ...(policy && { policy }) }
+        t.match(
+          outcomeOf(answer, person(entry), preset),
+          { outcome: 'unavailable' },
+          `of ${preset} ${code} says nothing about the account`,
+        )
+      }
     }
   },
 )
@@ -178,7 +191,7 @@ t.test(
       adMessage('80090346'),
       '80090311: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 51f, v1db1\0',
     ]) {
-      t.match(bindOutcome({ code: 49, message }, person()), { outcome: 'unavailable' }, message)
+      t.match(outcomeOf({ code: 49, message }, person()), { outcome: 'unavailable' }, message)
     }
   },
 )
@@ -186,9 +199,13 @@ t.test(
 t.test('no result but success lets anybody in', async t => {
   for (let code = 1; code <= 123; code++) {
     for (const entry of [undefined, 'disabled', 'locked', 'password_expired'] as const) {
-      const outcome = bindOutcome({ code, message: '', policy: { graceLogins: 3 } }, person(entry))
-      t.ok(outcome && outcome.outcome !== 'accept')
-      if (![19, 49, 53].includes(code)) t.match(outcome, { outcome: 'unavailable', credentialSent: true })
+      for (const preset of ['active-directory', '389ds'] as const) {
+        const answer = { code, message: '', policy: { graceLogins: 3 } }
+        const outcome = outcomeOf(answer, person(entry), preset)
+        t.ok(outcome && outcome.outcome !== 'accept')
+        const speaks = preset === '389ds' ? [19, 49, 53] : [49]
+        if (!speaks.includes(code)) t.match(outcome, { outcome: 'unavailable', credentialSent: true })
+      }
     }
   }
 })

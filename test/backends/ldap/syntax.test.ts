@@ -415,12 +415,16 @@ t.test('every result of a bind has its outcome, and only 0 and 49 speak of the p
     '52E': { outcome: 'wrong_password', subject: 'id' },
     '9999': { outcome: 'wrong_password', subject: 'id' },
   }
-  for (const [data, outcome] of Object.entries(expected)) t.same(bindOutcome(ad(data), person), outcome, data)
-  t.same(bindOutcome({ code: 49, message: '' }, person), { outcome: 'wrong_password', subject: 'id' })
-  t.equal(bindOutcome({ code: 0, message: '' }, person), undefined)
+  for (const [data, outcome] of Object.entries(expected))
+    t.same(bindOutcome(ad(data), person, presets['active-directory']), outcome, data)
+  t.same(bindOutcome({ code: 49, message: '' }, person, presets['active-directory']), {
+    outcome: 'wrong_password',
+    subject: 'id',
+  })
+  t.equal(bindOutcome({ code: 0, message: '' }, person, presets['active-directory']), undefined)
   for (let code = 1; code <= 300; code++) {
     if (code === 49) continue
-    const outcome = bindOutcome({ ...ad('533'), code }, person)
+    const outcome = bindOutcome({ ...ad('533'), code }, person, presets['active-directory'])
     assert.equal(outcome?.outcome, 'unavailable', `result ${code}`)
     assert.equal('credentialSent' in outcome && outcome.credentialSent, true, `result ${code}`)
   }

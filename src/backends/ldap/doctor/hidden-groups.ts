@@ -1,5 +1,5 @@
 import type { Finding } from '../../../plugin.ts'
-import type { FoundGroups } from '../groups/finder.ts'
+import type { FoundGroups } from '../groups/group.ts'
 import type { Person } from '../person/user.ts'
 import { warn } from './finding.ts'
 import type { PersonExamined } from './person.ts'

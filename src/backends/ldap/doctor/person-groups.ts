@@ -1,6 +1,7 @@
 /** The groups of one person, what the configuration makes of them, and where there are none, why. */
 import type { Finding } from '../../../plugin.ts'
-import { createGroupFinder, type FoundGroups } from '../groups/finder.ts'
+import { createGroupFinder } from '../groups/finder.ts'
+import type { FoundGroups } from '../groups/group.ts'
 import { admit, type Person } from '../person/user.ts'
 import { orAbort } from '../wire/deadline.ts'
 import { DirectoryFailure } from '../wire/failure.ts'

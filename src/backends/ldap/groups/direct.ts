@@ -37,7 +37,7 @@ export function createDirectGroups(
       if (filter) return search.matching(filter.forMember({ dn, username }), signal())
       const groups = listed.map(read)
       if (range === undefined) return groups
-      const list = { dn, attribute: groupsAttribute, range }
+      const list = { dn, attribute: groupsAttribute, range, count: listed.length }
       const texts = await readRest(search, list, (entry, part) => entry.texts(part), max, signal())
       return [...groups, ...texts.map(read)]
     },

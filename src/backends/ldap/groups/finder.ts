@@ -1,27 +1,20 @@
 import type { Clock, Log } from '../../../plugin.ts'
 import type { Nesting } from '../presets/preset.ts'
-import { formatSid } from '../syntax/sid.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import { createCapabilities } from './capabilities.ts'
 import { createDeadline, tooSlow } from './deadline.ts'
 import { createDirectGroups } from './direct.ts'
-import type { Group } from './group.ts'
+import type { FoundGroups, Group } from './group.ts'
 import { createGroupSearch, overCap } from './group-search.ts'
 import { createIdentities } from './identities.ts'
 import { searchInChain } from './in-chain.ts'
 import { climb } from './levels.ts'
 import type { Member } from './member.ts'
+import { whyUnsure } from './overlooked.ts'
 import { createParents } from './parents.ts'
 import { findPaths, type GroupPath } from './paths.ts'
 import type { GroupSettings, Search } from './settings.ts'
 import { readTokenGroups } from './token-groups.ts'
-
-/** All groups of one person. */
-export interface FoundGroups {
-  readonly groups: readonly Group[]
-  /** How they were found. */
-  readonly way: Exclude<Nesting, 'auto'>
-}
 
 /** Finds the groups of people, through groups within groups. */
 export interface GroupFinder {
@@ -53,6 +46,7 @@ export function createGroupFinder(
   const identities = createIdentities(questions, settings, clock)
   const parents = createParents(questions, settings, clock)
   const direct = createDirectGroups(questions, identities, settings)
+  const denies = settings.sidPatterns === 'denied' || settings.deniesNames
   let warned = false
 
   async function chooseWay(signal: Signal): Promise<Nesting> {
@@ -98,19 +92,23 @@ export function createGroupFinder(
     member: Member,
     signal: Signal,
   ): Promise<FoundGroups> {
-    const identified = await identities.withSids(groups, signal)
-    const withoutSid = identified.find(({ sid }) => sid === undefined)
-    // A token holds every SID that a pattern can deny.
-    if (withoutSid && way !== 'token_groups' && settings.sidPatterns === 'denied') {
-      const cause = `groups.denied has a SID, and the SID of ${withoutSid.dn} cannot be read`
-      throw new DirectoryFailure(cause, { phase: 'search' })
+    const identified = { groups: await identities.withSids(groups, signal), way }
+    if (denies) {
+      const reason = (await hidesPrimary(member, way, signal)) ?? whyUnsure(identified, member, settings)
+      if (reason) throw new DirectoryFailure(reason, { phase: 'search' })
     }
-    const hidden = settings.deniesNames ? identified.find(group => isHidden(group, member)) : undefined
-    if (hidden) {
-      const cause = `groups.denied has a name, and that of ${hidden.sid} cannot be read: let the service account read every group`
-      throw new DirectoryFailure(cause, { phase: 'search' })
-    }
-    return { groups: identified, way }
+    return identified
+  }
+
+  /** Everybody in Active Directory has a primary group, which a token holds, and every other way takes from the entry. */
+  async function hidesPrimary(
+    { dn, primaryGroup }: Member,
+    way: FoundGroups['way'],
+    signal: Signal,
+  ): Promise<string | undefined> {
+    if (way === 'token_groups' || primaryGroup !== undefined) return undefined
+    if (!(await capabilities(signal())).activeDirectory) return undefined
+    return `groups.denied is set, and the primary group of ${dn} cannot be read: let the service account read objectSid and primaryGroupID`
   }
 
   function warnOnce({ dn }: Member): void {
@@ -146,19 +144,6 @@ export function createGroupFinder(
       }),
   }
 }
-
-/** A group of this domain of which only the SID is known: it has a name, and the service account may not read it. */
-function isHidden({ dn, sid }: Group, { primaryGroup }: Member): boolean {
-  if (dn !== undefined || sid === undefined) return false
-  if (sid.startsWith(BUILTIN)) return true
-  const domain = primaryGroup && formatSid(primaryGroup)?.replace(/-\d+$/, '')
-  // Names of other domains' groups are not to be had here; nor those of a domain that somebody was moved from.
-  return domain === undefined ? sid.startsWith(ANY_DOMAIN) : sid.startsWith(`${domain}-`)
-}
-
-/** Where every domain keeps the groups that come with it, and the domains ([MS-DTYP] section 2.4.2.4). */
-const BUILTIN = 'S-1-5-32-'
-const ANY_DOMAIN = 'S-1-5-21-'
 
 const UNREADABLE_TOKEN =
   'the directory shows no tokenGroups: put the service account into Windows Authorization Access Group, or set groups.nesting'

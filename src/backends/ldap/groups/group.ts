@@ -1,4 +1,5 @@
 /** Groups as a directory names them, and what the configuration makes of them. */
+import type { Nesting } from '../presets/preset.ts'
 import { canonicalDn, parseDn, parseUnescapedDn } from '../syntax/dn.ts'
 
 export interface Group {
@@ -15,6 +16,13 @@ export interface Group {
 /** A group that the directory knows by name. */
 export interface NamedGroup extends Group {
   readonly dn: string
+}
+
+/** All groups of one person. */
+export interface FoundGroups {
+  readonly groups: readonly Group[]
+  /** How they were found. */
+  readonly way: Exclude<Nesting, 'auto'>
 }
 
 /** Whether one of these groups is meant. */

@@ -81,11 +81,17 @@ export function createIdentities(search: GroupSearch, settings: GroupSettings, c
       const without = groups.filter(
         (group): group is NamedGroup => group.sid === undefined && group.dn !== undefined,
       )
-      const unknown = without.filter(({ canonicalDn }) => sidOf.get(canonicalDn) === undefined)
+      const known = new Map<string, string | false>()
+      const unknown: NamedGroup[] = []
+      for (const group of without) {
+        // Asked once: what is kept now may be gone when the others have been found.
+        const sid = sidOf.get(group.canonicalDn)
+        if (sid === undefined) unknown.push(group)
+        else known.set(group.canonicalDn, sid)
+      }
       const found = unknown.length > 0 ? await findSids(unknown, signal()) : undefined
       return groups.map(group => {
-        if (group.sid !== undefined) return group
-        const sid = found?.get(group.canonicalDn) ?? sidOf.get(group.canonicalDn)
+        const sid = group.sid ?? known.get(group.canonicalDn) ?? found?.get(group.canonicalDn)
         return sid ? { ...group, sid } : group
       })
     },

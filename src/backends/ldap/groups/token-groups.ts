@@ -22,7 +22,7 @@ export async function readTokenGroups(
   const range = entry.range(ATTRIBUTE)
   const first = entry.allOctets(range?.attribute ?? ATTRIBUTE)
   if (first.length === 0) return undefined
-  const list = range && { dn, attribute: ATTRIBUTE, range }
+  const list = range && { dn, attribute: ATTRIBUTE, range, count: first.length }
   const rest = list && (await readRest(search, list, (part, name) => part.allOctets(name), max, signal()))
   return identities.ofSids(rest ? [...first, ...rest] : first, signal)
 }

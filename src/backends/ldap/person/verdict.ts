@@ -13,7 +13,7 @@
  * | 49     | AD 530, 531, 532, 533, 701, 773        | as the table below            | yes      |
  * | 49     | AD 775, 52f, 569                       | `locked`, `restricted`        | no       |
  * | 49     | AD 525                                 | `unknown_user`                |          |
- * | 49     | AD 80090346, 51f, 54b                  | `unavailable`: channel binding, or no domain controller that knows the account | |
+ * | 49     | AD 80090346, 80090311, 51f, 54b        | `unavailable`: channel binding, or no domain controller that knows the account | |
  * | 49     | policy: expired                        | `password_expired`: OpenLDAP and 389 DS look after the password | yes |
  * |        |                                        | FreeIPA before it, and others may: what the entry says, or `password_expired` | no |
  * | 49     | policy: locked                         | `locked`: OpenLDAP looks before the password | no |
@@ -24,6 +24,7 @@
  * | other  |                                        | `unavailable`                 |          |
  */
 import type { AccountState, Outcome, Warning } from '../../../plugin.ts'
+import type { Preset } from '../presets/preset.ts'
 import type { BindAnswer } from '../wire/connection.ts'
 import { BAD_BINDINGS, describe, INVALID_CREDENTIALS, SUCCESS, subCode } from '../wire/result.ts'
 import type { Person } from './user.ts'
@@ -65,12 +66,12 @@ const UNWILLING_TO_PERFORM = 53
 /**
  * What a user's bind amounts to; undefined means that the password is right and nothing speaks against the account.
  *
- * @param expiryIsProof whether this directory refuses an expired password only where it is the right one
+ * @param preset of this directory
  */
 export function bindOutcome(
   answer: BindAnswer,
   { user }: Person,
-  expiryIsProof = false,
+  preset: Pick<Preset, 'expiryIsProof' | 'refusesUnread'>,
 ): Outcome | undefined {
   const said = (found: Classified): Outcome => ({
     outcome: 'account_state',
@@ -87,7 +88,7 @@ export function bindOutcome(
       const sub = subCode(answer)
       if (sub === UNKNOWN_USER) return { outcome: 'unknown_user' }
       if (sub !== undefined && NO_VERDICT.has(sub)) break
-      if (answer.policy?.error === 'password_expired' && !expiryIsProof) {
+      if (answer.policy?.error === 'password_expired' && !preset.expiryIsProof) {
         return said({ state: user.state ?? 'password_expired', verified: false })
       }
       const found = afterRefusal(answer, sub)
@@ -95,6 +96,7 @@ export function bindOutcome(
     }
     case CONSTRAINT_VIOLATION:
     case UNWILLING_TO_PERFORM: {
+      if (!preset.refusesUnread) break
       if (LAST_GUESS.test(answer.message)) return { outcome: 'wrong_password', subject: user.id }
       const state = beforePassword(answer, user.state)
       if (state === undefined) break

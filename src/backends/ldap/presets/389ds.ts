@@ -22,6 +22,7 @@ export const directoryServer389: Preset = {
   nesting: 'levels',
   asksPolicy: true,
   expiryIsProof: true,
+  refusesUnread: true,
   stateAttributes: ['nsAccountLock', 'passwordExpirationTime'],
   on: {},
   readState,

@@ -23,6 +23,7 @@ export const activeDirectory: Preset = {
   nesting: 'auto',
   asksPolicy: false,
   expiryIsProof: false,
+  refusesUnread: false,
   stateAttributes: [
     'userAccountControl',
     'accountExpires',

@@ -7,6 +7,7 @@ export const custom: Preset = {
   userFilter: undefined,
   idAttribute: undefined,
   expiryIsProof: false,
+  refusesUnread: true,
   stateAttributes: [],
   readState: () => ({}),
 }

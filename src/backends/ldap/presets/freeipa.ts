@@ -18,6 +18,7 @@ export const freeipa: Preset = {
   asksPolicy: true,
   // It counts the grace logins before it looks at the password, of right and of wrong ones.
   expiryIsProof: false,
+  refusesUnread: true,
   stateAttributes: ['nsAccountLock', 'krbPrincipalExpiration', 'krbPasswordExpiration', 'krbLastPwdChange'],
   on: {},
   readState,

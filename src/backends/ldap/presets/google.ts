@@ -12,6 +12,7 @@ export const google: Preset = {
   nesting: 'direct',
   asksPolicy: false,
   expiryIsProof: false,
+  refusesUnread: false,
   stateAttributes: [],
   readState: () => ({}),
 }

@@ -9,6 +9,7 @@ export const jumpcloud: Preset = {
   nesting: 'direct',
   asksPolicy: false,
   expiryIsProof: false,
+  refusesUnread: false,
   stateAttributes: [],
   readState: () => ({}),
 }

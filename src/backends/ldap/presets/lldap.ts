@@ -9,6 +9,7 @@ export const lldap: Preset = {
   nesting: 'direct',
   asksPolicy: false,
   expiryIsProof: false,
+  refusesUnread: false,
   stateAttributes: [],
   readState: () => ({}),
 }

@@ -18,6 +18,7 @@ export const openldap: Preset = {
   nesting: 'levels',
   asksPolicy: true,
   expiryIsProof: true,
+  refusesUnread: false,
   stateAttributes: ['pwdAccountLockedTime', 'pwdReset'],
   on: {},
   readState,

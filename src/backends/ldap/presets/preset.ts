@@ -34,6 +34,8 @@ export interface Preset {
   readonly asksPolicy: boolean
   /** Whether a bind that the policy refuses because the password has expired had found it right first. */
   readonly expiryIsProof: boolean
+  /** Whether results 19 and 53 of a bind may be about the account, as 389 Directory Server and its kin have it. */
+  readonly refusesUnread: boolean
   /** What the chain does after an outcome, unless `on:` says otherwise (chain.md). */
   readonly on: { readonly wrong_password?: 'stop' }
   /** @param wallMs wall clock, in milliseconds since the Unix epoch */
