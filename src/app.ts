@@ -106,8 +106,10 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     metrics: metrics.expose,
     log,
   })
-  opened.defer(() => adminServer.close())
-  opened.defer(() => publicServer.close())
+  // At the same time: each may take its whole time to finish what runs.
+  opened.defer(async () => {
+    await Promise.all([publicServer.close(), adminServer.close()])
+  })
   await listenAt('admin', adminServer, config.admin)
   await listenAt('listen', publicServer, config.listen)
   // Only now: a second daemon that finds the ports taken must not take the first one's token away.

@@ -186,8 +186,8 @@ function refuseWorse(before: HealthReport, now: HealthReport): void {
 }
 
 /**
- * Checks that a configuration breaks refuse it. One that the served configuration fails, too, is not broken by it; and a
- * backend that is out can check nobody, which is nobody's fault.
+ * Checks that a configuration breaks refuse it. One that the served configuration fails, too, is not broken by it; a backend
+ * that is out can check nobody, which is nobody's fault; and where the served one gave no answer it is not known who broke what.
  */
 function refuseBrokenChecks(
   now: readonly CheckResult[],
@@ -195,15 +195,15 @@ function refuseBrokenChecks(
   { backends }: HealthReport,
 ): void {
   const out = new Set(backends.filter(({ ok }) => !ok).map(({ id }) => id))
-  const passedBefore = ({ check }: CheckResult) =>
-    !before.some(earlier => isDeepStrictEqual(earlier.check, check) && earlier.result !== 'passed')
-  const broken = now.filter(({ check, result }) => {
-    return result !== 'passed' && !(result === 'unknown' && out.has(check.backend))
+  const broken = now.flatMap(({ check, result, reason }) => {
+    if (result === 'passed' || (result === 'unknown' && out.has(check.backend))) return []
+    const earlier = before.find(each => isDeepStrictEqual(each.check, check))?.result
+    if (earlier === 'failed' || (earlier === 'unknown' && result === 'unknown')) return []
+    return [{ reason, mayPass: result === 'unknown' || earlier === 'unknown' }]
   })
-  const worse = broken.filter(passedBefore)
-  if (worse.length === 0) return
-  const reason = `checks: ${worse.map(({ reason }) => reason).join('; ')}`
-  throw worse.some(({ result }) => result === 'unknown') ? new MayPass(reason) : new Error(reason)
+  if (broken.length === 0) return
+  const reason = `checks: ${broken.map(each => each.reason).join('; ')}`
+  throw broken.some(({ mayPass }) => mayPass) ? new MayPass(reason) : new Error(reason)
 }
 
 /** Sockets, files and the size of the table exist once. */

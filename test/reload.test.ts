@@ -450,6 +450,33 @@ t.test('a configuration is not refused for a check that the served one fails as 
     const { reload } = reloader(t, { open: async () => fakeRuntime({ ok: true }, [...now]) }, served)
     t.match(await reload(), expected)
   }
+  for (const [now, outcome] of [
+    [other, 'refused'],
+    [unknown, 'reloaded'],
+  ] as const) {
+    const mute = fakeRuntime({ ok: true }, [unknown])
+    const { reload } = reloader(t, { open: async () => fakeRuntime({ ok: true }, [now]) }, mute)
+    t.match(await reload(), { outcome }, `${now.result}, and the served one gave no answer`)
+  }
+})
+
+t.test('a check that the served configuration had no answer to is looked at again by itself', async t => {
+  const check = { user: 'probe', backend: 'corp', expect: { found: false, groups: [], roles: [] } }
+  const failed: CheckResult = { check, result: 'failed', reason: 'probe at corp: found, and should not be' }
+  const served = fakeRuntime({ ok: true })
+  const answers: CheckResult['result'][] = ['unknown', 'failed']
+  Object.assign(served, { check: async () => [{ ...failed, result: answers.shift() }] })
+  const adopted = Promise.withResolvers<void>()
+  const alive = setInterval(() => {}, 60_000)
+  t.teardown(() => clearInterval(alive))
+  const { reload } = reloader(
+    t,
+    { retryMs: 1, open: async () => fakeRuntime({ ok: true }, [failed]), onSwap: () => adopted.resolve() },
+    served,
+  )
+  t.match(await reload(), { outcome: 'refused', reason: 'checks: probe at corp: found, and should not be' })
+  await adopted.promise
+  t.same(answers, [], 'it fails there, too')
 })
 
 t.test('at the end a reload under way takes nothing any more, and none begins', async t => {

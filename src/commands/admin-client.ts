@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import type { Config } from '../config/config.ts'
-import { isWildcard } from '../config/network.ts'
+import { isLoopback, isWildcard } from '../config/network.ts'
 import { isProof, type Place } from '../http/admin-proof.ts'
 import { adminTokenFile, readAdminToken } from '../http/admin-token.ts'
 import { CommandFailure } from './failure.ts'
@@ -40,6 +41,11 @@ export async function askDaemon(
   }
   // One address for both requests: a name may have several, and the next one may be somebody else's.
   const place = await find(url)
+  if (!isOwn(place.address)) {
+    throw new CommandFailure(
+      `${url} is on another machine, and the admin listener speaks in clear: run this command there, or forward the port over SSH`,
+    )
+  }
   const origin = `http://${place.address.includes(':') ? `[${place.address}]` : place.address}:${place.port}`
   const nonce = randomBytes(32).toString('base64url')
   const greeting = await ask(new URL(`/admin/proof?nonce=${nonce}`, origin))
@@ -94,6 +100,12 @@ function whyRefused(status: number, answer: unknown, url: string): string {
 function adminUrl({ admin: { host, port } }: Pick<Config, 'admin'>): string {
   const reachable = isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+}
+
+/** An address of this machine: what is sent there crosses no network. */
+function isOwn(address: string): boolean {
+  const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? [])
+  return isLoopback(address) || addresses.some(each => each.address === address)
 }
 
 /** @throws CommandFailure for a name that has no address */

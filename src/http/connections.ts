@@ -50,6 +50,8 @@ export function createConnections(): Connections {
       if (last === undefined) socket.destroy()
       // Not on an earlier one: it would cut off the replies behind it.
       else if (!last.headersSent) last.setHeader('connection', 'close')
+      // Written, and not read yet: it may be long until it has left.
+      else last.once('finish', () => socket.destroySoon())
     }
     for (const socket of handshaking.values()) socket.destroy()
   }

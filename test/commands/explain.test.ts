@@ -281,6 +281,15 @@ t.test('whoever has taken the port of a daemon that crashed is told neither toke
   t.notMatch(heard.join(''), 'canary')
 })
 
+t.test('neither token nor password crosses a network', async t => {
+  const desk = openDesk(t, [{ id: 'local', type: 'local' }])
+  await desk.daemon()
+  const url = 'http://192.0.2.1:8471'
+  const { code, stderr } = await desk.run(['admin', '--password-stdin', '--admin', url], 'canary-5f2c')
+  t.equal(code, 1)
+  t.match(stderr, /192\.0\.2\.1:8471 is on another machine.* run this command there/)
+})
+
 t.test('Active Directory: the sub-code in words, and the path to each group', async t => {
   const samba = await startSamba(t)
   const desk = openDesk(t, [

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import type { Verdict } from '../../src/authentication/verdict.ts'
+import { createConnections } from '../../src/http/connections.ts'
 import { createCertificateAuthority } from '../support/certificate-authority.ts'
 import { appWithKey, canary, createFakeCoreServer, loginBytes, openRaw, rejected } from './fake-core.ts'
 
@@ -331,6 +333,41 @@ t.test('a reply that was in flight at the closing says so, the last on its conne
   t.notMatch(replies[0], /connection: close/i)
   t.match(replies[1], /connection: close/i)
   await closed
+})
+
+t.test('a connection whose reply is on its way when all are renewed is closed behind it', async t => {
+  const connections = createConnections()
+  const body = Buffer.alloc(16 * 1024 * 1024, 'x')
+  const written = Promise.withResolvers<void>()
+  let requests = 0
+  const server = createServer((_, response) => {
+    requests++
+    response.end(body)
+    written.resolve()
+  })
+  connections.watch(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  client.on('error', () => {})
+  // It reads nothing until it is told to, so that the reply cannot leave.
+  client.pause()
+  client.write(get('/'))
+  await written.promise
+  connections.renew()
+  let received = 0
+  let askedAgain = false
+  client.on('data', chunk => {
+    received += chunk.length
+    if (received < body.length || askedAgain) return
+    askedAgain = true
+    client.write(get('/', 'Connection: close'))
+  })
+  client.resume()
+  await once(client, 'close')
+  t.ok(received >= body.length, 'the whole reply has come')
+  t.equal(requests, 1, 'and no other request was taken')
 })
 
 t.test('what does not finish is cut when the grace is over', async t => {

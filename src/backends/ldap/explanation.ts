@@ -79,6 +79,9 @@ function resultOf(answer: BindAnswer): string {
     .join(', ')
 }
 
+/** What the paths may take of the time that the login still has, in milliseconds. */
+const PATHS_MS = 500
+
 /** The groups, each with the path that led to it, and what they mean. */
 export async function noteGroups(
   note: Note,
@@ -96,11 +99,12 @@ export async function noteGroups(
   const { groups, way } = found
   note({ what: 'groups', value: `${groups.length}, found by ${way}`, durationMs })
   try {
-    for (const path of await finder.explain(person.member, groups, signal)) {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATHS_MS)])
+    for (const path of await finder.explain(person.member, groups, patience)) {
       note({ what: 'group', value: showPath(path, person.user.username) })
     }
   } catch (error) {
-    // The login is decided already; only its explanation is shorter.
+    // Only the explanation is shorter: what it explains must not fail for it.
     if (!(error instanceof DirectoryFailure)) throw error
     for (const { name } of groups) note({ what: 'group', value: name })
   }

@@ -147,10 +147,7 @@ const pool = Type.Object(
       'An idle connection is closed after this time. Stay below firewalls.',
       '10m',
     ),
-    max_age: DurationOption(
-      'A connection is replaced after this time, so that changes in DNS are seen.',
-      '1h',
-    ),
+    max_age: DurationOption('A connection is replaced after this time, however well it works.', '1h'),
     validate_after: DurationOption(
       'A connection idle for this time is tried with a small search before a login uses it.',
       '30s',
