@@ -14,6 +14,7 @@ import { createServers, OUT_OF_FAVOUR } from '../../../src/backends/ldap/servers
 import type { Connection } from '../../../src/backends/ldap/wire/connection.ts'
 import { type Endpoint, parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
+import { createChance } from '../../faults/random.ts'
 import { startDnsServer } from '../../support/dns-server.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
@@ -538,11 +539,15 @@ t.test('the servers of a directory', async t => {
   }
 
   /** Servers whose network a test plays; the clock stands still, so that no probe leaves by itself. */
-  function stage(hosts: readonly string[], network: Network = {}) {
+  function stage(
+    hosts: readonly string[],
+    network: Network = {},
+    changes: Partial<Parameters<typeof createServers>[0]> = {},
+  ) {
     const clock = createFakeClock()
     const log = createLogRecorder()
     const dials: string[] = []
-    let changes = 0
+    let changed = 0
     const servers = createServers({
       list: fixedList(hosts.map(host => parseEndpoint(`ldaps://${host}`, false))),
       async dial({ host, url }, signal) {
@@ -559,18 +564,19 @@ t.test('the servers of a directory', async t => {
         }
         return { ping: async () => fate === 'there', close: async () => {} } as unknown as Connection
       },
-      rate: createDialRate(1_000, clock),
+      rate: createDialRate(10_000, clock),
       connectTimeoutMs: 1_000,
       clock,
       log,
       random: highest,
-      onChange: () => changes++,
+      onChange: () => changed++,
+      ...changes,
     })
     t.teardown(() => servers.close())
     const signal = new AbortController().signal
     const connect = (below?: number) =>
       servers.connect(async (_, server) => server, { signal, ...(below !== undefined && { below }) })
-    return { servers, connect, dials, network, clock, log, signal, changes: () => changes }
+    return { servers, connect, dials, network, clock, log, signal, changes: () => changed }
   }
 
   t.test('the first one is taken, and the next one when it fails', async t => {
@@ -595,6 +601,20 @@ t.test('the servers of a directory', async t => {
     dials.length = 0
     for (let count = 0; count < 10; count++) await t.rejects(connect(), everything)
     t.same(dials, [])
+  })
+
+  t.test('of equals each gets its share by weight', async t => {
+    const chance = createChance(20_261_125)
+    const weighted = ([host, weight]: readonly [string, number]) => ({
+      endpoint: parseEndpoint(`ldaps://${host}`, false),
+      priority: 0,
+      weight,
+    })
+    const list = { ...fixedList([]), current: [weighted(['heavy', 300]), weighted(['light', 100])] }
+    const { connect } = stage([], {}, { list, random: chance.next })
+    let heavy = 0
+    for (let count = 0; count < 2_000; count++) if ((await connect()).endpoint.host === 'heavy') heavy++
+    t.ok(Math.abs(heavy - 1_500) < 100, `${heavy} of 2,000`)
   })
 
   t.test('probes bring a server back, logins do not', async t => {

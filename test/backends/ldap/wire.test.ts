@@ -1,6 +1,6 @@
 /** One connection: what TLS failures are called, the client certificate, the policy control, pages, and the sign of life. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
@@ -461,3 +461,21 @@ t.test('results of Active Directory that need a change of the configuration say 
     'of result 49 only',
   )
 })
+
+t.test(
+  'the system asks an idle server now and then whether it is there, before a NAT forgets us (F04)',
+  async t => {
+    const server = await startLdapServer(t, {})
+    const url = parseEndpoint(server.url, false)
+    const stream = await dial(url, dialing(), soon())
+    t.teardown(() => stream.destroy())
+    // proc(5): the remote port in hexadecimal, then the state, the queues, and `02` for the keepalive timer with its ticks.
+    const port = url.port.toString(16).toUpperCase().padStart(4, '0')
+    const row = new RegExp(`:${port} 01 [0-9A-F:]+ (\\d\\d):([0-9A-F]+)`)
+    const sockets = ['tcp', 'tcp6'].map(family => readFileSync(`/proc/net/${family}`, 'utf8')).join('')
+    const [, timer, ticks = ''] = row.exec(sockets) ?? []
+    t.equal(timer, '02', 'the keepalive timer')
+    const TICKS_PER_SECOND = 100
+    t.ok(Number.parseInt(ticks, 16) <= 30 * TICKS_PER_SECOND + 10, ticks)
+  },
+)
