@@ -5,7 +5,14 @@ import { resolvePlugin } from './backends/registry.ts'
 import { runProgram } from './commands/program.ts'
 import { loadConfig } from './config/load.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+const { version, engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+const needed = Number.parseInt(engines.node.replace('>=', ''), 10)
+if (Number.parseInt(process.versions.node, 10) < needed) {
+  process.stderr.write(
+    `gatehouse: it needs Node.js ${needed} or newer, and this is ${process.versions.node}\n`,
+  )
+  process.exit(1)
+}
 
 let outputFailed = false
 process.stdout.on('error', error => {

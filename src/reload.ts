@@ -21,7 +21,12 @@ export type ReloadResult =
       readonly needsRestart: readonly string[]
     }
   /** What was served is served on. */
-  | { readonly outcome: 'refused'; readonly reason: string }
+  | {
+      readonly outcome: 'refused'
+      /** The first one, and how many more there are. */
+      readonly reason: string
+      readonly reasons: readonly string[]
+    }
 
 /** Reads the configuration anew; throws `ConfigProblems` for one that is no good. */
 export type Load = () => Promise<LoadedConfig>
@@ -70,7 +75,7 @@ export function createReloader(first: Runtime, parts: ReloaderParts): Reloader {
   const retired = new Set<Runtime>()
 
   function reload(): Promise<ReloadResult> {
-    if (closed) return Promise.resolve({ outcome: 'refused', reason: STOPPING })
+    if (closed) return Promise.resolve({ outcome: 'refused', reason: STOPPING, reasons: [STOPPING] })
     if (running === undefined) {
       running = reloadOnce().finally(() => {
         running = undefined
@@ -149,7 +154,7 @@ export function createReloader(first: Runtime, parts: ReloaderParts): Reloader {
       { event: 'sys_config_refused', reason, ...(reasons.length > 1 && { reasons }) },
       'the configuration was not taken; the one before it goes on',
     )
-    return { outcome: 'refused', reason: refusal }
+    return { outcome: 'refused', reason: refusal, reasons }
   }
 
   return {

@@ -4,11 +4,12 @@ import { readFile, stat } from 'node:fs/promises'
 import type { Log } from '../../plugin.ts'
 import type { LdapOptions } from './options.ts'
 import { type ClientCertificate, checkClientCertificate } from './wire/client-certificate.ts'
+import { reasonOf } from './wire/failure.ts'
 
 /** @throws {Error} if the file can't be read or holds no certificate: trusting nobody would look like an outage */
 export async function readCertificates({ tls: { ca_file } }: LdapOptions): Promise<string | undefined> {
   if (ca_file === undefined) return undefined
-  const pem = await readFile(ca_file, 'utf8')
+  const pem = await read('tls.ca_file', ca_file)
   const blocks = pem.match(/-----BEGIN [^-]*CERTIFICATE-----.*?(?:-----END [^-]*-----|$)/gs) ?? []
   if (blocks.length === 0) throw new Error(`tls.ca_file: ${ca_file} holds no PEM certificate`)
   for (const [index, block] of blocks.entries()) {
@@ -35,10 +36,17 @@ export async function readClientCertificate(
   log?: Log,
 ): Promise<ClientCertificate | undefined> {
   if (cert_file === undefined || key_file === undefined) return undefined
+  const [cert, key] = [await read('tls.cert_file', cert_file), await read('tls.key_file', key_file)]
   const { mode } = await stat(key_file)
   if (mode & EVERYBODY_MAY_READ) {
     log?.warn({ file: key_file }, 'every user of this machine may read tls.key_file: chmod o-r the file')
   }
-  const [cert, key] = await Promise.all([readFile(cert_file, 'utf8'), readFile(key_file, 'utf8')])
   return checkClientCertificate({ cert, key })
+}
+
+/** @throws {Error} that names the option: what the system says names the file only */
+async function read(option: string, file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(error => {
+    throw new Error(`${option}: ${reasonOf(error)}`)
+  })
 }

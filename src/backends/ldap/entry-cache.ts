@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock, Username } from '../../plugin.ts'
 import type { Admitted } from './admission.ts'
-import { keeping } from './groups/cache.ts'
+import { keeping } from './cache-options.ts'
 import type { Person } from './person/user.ts'
 
 /** A person as found by a name, with their groups. No password and nothing derived from one. */

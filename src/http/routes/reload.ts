@@ -5,7 +5,7 @@ import type { SendAdminProblem } from '../problem.ts'
 /** Takes the configuration on disk, or says why not. Never rejects. */
 export type Reload = () => Promise<
   | { readonly outcome: 'reloaded'; readonly needsRestart: readonly string[] }
-  | { readonly outcome: 'refused'; readonly reason: string }
+  | { readonly outcome: 'refused'; readonly reasons: readonly string[] }
 >
 
 const Reloaded = Type.Object({
@@ -22,6 +22,8 @@ export function reloadRoute(
   app.post('/admin/reload', { schema: { response: { 200: Reloaded } } }, async (request, reply) => {
     const result = await reload()
     if (result.outcome === 'reloaded') return reply.send({ needs_restart: result.needsRestart })
-    return sendProblem(request, reply, 'config_refused', { errors: [{ detail: result.reason }] })
+    return sendProblem(request, reply, 'config_refused', {
+      errors: result.reasons.map(detail => ({ detail })),
+    })
   })
 }

@@ -180,7 +180,10 @@ t.test('a backend that cannot work stops the start', async t => {
     writeFileSync(ca_file, broken)
     await t.rejects(create({ tls: tlsOptions({ ca_file }) }), which)
   }
-  await t.rejects(create({ tls: tlsOptions({ ca_file: '/nowhere/ca.pem' }) }), /ENOENT/)
+  const nowhere = '/nowhere/x.pem'
+  await t.rejects(create({ tls: tlsOptions({ ca_file: nowhere }) }), { message: /^tls\.ca_file: ENOENT/ })
+  const pair = { cert_file: noCertificate, key_file: nowhere }
+  await t.rejects(create({ tls: tlsOptions(pair) }), { message: /^tls\.key_file: ENOENT/ })
   await t.rejects(create({ base_dn: 'x' }), /no DN/)
   const backend = await create({ urls: ['ldaps://dc1.invalid'] })
   t.equal(backend.id, 'corp', 'it comes up while its server is down')

@@ -376,7 +376,7 @@ t.test('servers by DNS SRV, asked of a real name server', async t => {
 
   t.test('no record, and no answer, are told apart', async t => {
     dns.setRecords({})
-    await t.rejects(find(), { message: /no SRV record _ldaps._tcp and _ldap._tcp/ })
+    await t.rejects(find(), { message: /neither an SRV record _ldaps._tcp nor _ldap._tcp/ })
     await t.rejects(find('starttls'), { message: /no SRV record _ldap._tcp$/ })
     dns.setManners('servfail')
     await t.rejects(find(), { message: /DNS does not say which servers there are: .*ESERVFAIL/ })

@@ -37,13 +37,14 @@ t.test('POST /admin/reload tells what came of it, and only to whoever has the to
   t.match({ status: taken.statusCode, body: taken.json() }, { status: 200, body: { needs_restart: [] } })
   result = { outcome: 'reloaded', needsRestart: ['listen', 'lockout.max_entries'] }
   t.strictSame((await post()).json(), { needs_restart: ['listen', 'lockout.max_entries'] })
-  result = { outcome: 'refused', reason: 'gatehouse.yaml:3:1: unknown key `backend`' }
+  const reasons = ['gatehouse.yaml:3:1: unknown key `backend`', 'gatehouse.yaml:1:1: `backends` is missing']
+  result = { outcome: 'refused', reasons }
   const refused = await post()
   t.equal(refused.statusCode, 409)
   t.match(refused.headers['content-type'], /^application\/problem\+json/)
   t.match(refused.json(), {
     code: 'config_refused',
-    errors: [{ detail: 'gatehouse.yaml:3:1: unknown key `backend`' }],
+    errors: reasons.map(detail => ({ detail })),
   })
   t.equal(reloads, 3)
   t.equal((await post({})).statusCode, 401)

@@ -62,8 +62,11 @@ export async function discoverServers(
   }
   const plain = await servicesOf(`_ldap._tcp.${domain}`)
   if (plain.length === 0) {
-    const looked = security === 'starttls' ? '_ldap._tcp' : '_ldaps._tcp and _ldap._tcp'
-    throw new Error(`DNS names no server for ${domain}: there is no SRV record ${looked}`)
+    const looked =
+      security === 'starttls'
+        ? 'no SRV record _ldap._tcp'
+        : 'neither an SRV record _ldaps._tcp nor _ldap._tcp'
+    throw new Error(`DNS names no server for ${domain}: there is ${looked}`)
   }
   return plain.map(record =>
     listed(

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../plugin.ts'
+import type { Clock } from '../../plugin.ts'
 
 /**
  * Options of an lru-cache.
