@@ -90,6 +90,8 @@ export interface BackendPlugin<S extends TSchema = TSchema> {
   ): readonly OptionProblem[]
   /** What the chain does after this backend's outcomes where the configuration's `on:` says nothing, as its presets know best. */
   on?(options: Static<S>): Partial<Rules>
+  /** What options that are not set come to because of others, such as a preset; in the words of the YAML, for `config show`. */
+  implied?(options: Static<S>): Readonly<Record<string, unknown>>
   /** Files that `create` reads, such as a list of CAs: a change of one reloads the configuration. Secrets are seen to. */
   files?(options: Static<S>): readonly string[]
   /**

@@ -101,7 +101,7 @@ function readPlugin({ plugin }: Record<string, unknown>): BackendPlugin {
     throw new Error('its "options" is not the schema of an object')
   }
   if (typeof create !== 'function') throw new Error('its "create" is not a function')
-  for (const name of ['check', 'on', 'files', 'examine'] as const) {
+  for (const name of ['check', 'on', 'implied', 'files', 'examine'] as const) {
     const hook = rest[name]
     if (hook !== undefined && typeof hook !== 'function') throw new Error(`its "${name}" is not a function`)
   }

@@ -1,6 +1,6 @@
 import type { ReadBackend } from './backends.ts'
 import type { JsonValue, LoadedConfig, Origin } from './config.ts'
-import { masked } from './convert.ts'
+import { convert, masked } from './convert.ts'
 import { isList, isMapping, own, pointerTo } from './json-value.ts'
 import { CONFIG_SCHEMA } from './schema.ts'
 import type { Place } from './values.ts'
@@ -11,10 +11,26 @@ export function effectiveOf(filled: JsonValue, backends: readonly ReadBackend[])
   const list = isMapping(core) ? own(core, 'backends') : undefined
   const merged = (isList(list) ? list : []).map((common, index) => {
     const backend = backends[index]
-    const options = backend && masked(backend.plugin.options, backend.given)
-    return isMapping(common) && isMapping(options) ? { ...common, ...options } : common
+    if (backend === undefined || !isMapping(common)) return common
+    const { plugin, given } = backend
+    const implied = (plugin.implied?.(convert(plugin.options, given)) ?? {}) as JsonValue
+    const options = withImplied(masked(plugin.options, given), implied)
+    return isMapping(options) ? { ...common, ...options } : common
   })
   return isMapping(core) ? { ...core, backends: merged } : {}
+}
+
+/** What is set stays as it is. */
+function withImplied(set: JsonValue | undefined, implied: JsonValue): JsonValue {
+  if (set === undefined) return implied
+  if (!isMapping(set) || !isMapping(implied)) return set
+  const keys = [...new Set([...Object.keys(set), ...Object.keys(implied)])]
+  return Object.fromEntries(
+    keys.map(key => {
+      const value = own(implied, key)
+      return [key, value === undefined ? (own(set, key) as JsonValue) : withImplied(own(set, key), value)]
+    }),
+  )
 }
 
 /** Where each value of it came from, by JSON pointer; lists and mappings only when they are empty. */

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
@@ -111,6 +113,36 @@ t.test('config show prints what holds, masked, with where it came from', async t
   t.notMatch(out, 'hunter2')
   t.notMatch(out, 'correct horse')
   t.equal(code, 0)
+})
+
+t.test('config show prints what a preset decides, and what is set instead', async t => {
+  const file = join(t.testdir(), 'gatehouse.yaml')
+  const corp = {
+    ...{
+      type: 'ldap',
+      preset: 'openldap',
+      urls: ['ldaps://ldap.corp.example'],
+      base_dn: 'dc=corp,dc=example',
+    },
+    bind: { dn: 'cn=gatehouse,dc=corp,dc=example', password: 'hunter2' },
+  }
+  const backends = [
+    { id: 'one', ...corp },
+    { id: 'two', ...corp, id_attribute: 'employeeID', groups: { nesting: 'direct' } },
+  ]
+  writeFileSync(file, JSON.stringify({ backends }))
+  const { out } = await run(['config', 'show', '--json', '--config', file])
+  const { config, origins } = JSON.parse(out)
+  const user_filter = '(&(objectClass=inetOrgPerson)(|(uid={username})(mail={mail})))'
+  t.match(config.backends, [
+    { user_filter, id_attribute: 'entryUUID', groups: { nesting: 'levels' } },
+    { user_filter, id_attribute: 'employeeID', groups: { nesting: 'direct' } },
+  ])
+  t.match(origins, {
+    '/backends/0/user_filter': { from: 'default' },
+    '/backends/1/id_attribute': { from: 'file' },
+    '/backends/1/groups/nesting': { from: 'file' },
+  })
 })
 
 t.test('config show --json has the values and their origins', async t => {

@@ -1,5 +1,6 @@
 /** What an option is where it is not set: the preset's word. */
 import type { LdapOptions } from './options.ts'
+import type { Nesting } from './presets/preset.ts'
 import { presets } from './presets/presets.ts'
 
 /** The filter that finds one person, or undefined where `custom` has none. */
@@ -9,4 +10,9 @@ export function userFilterOf({ user_filter, preset }: LdapOptions): string | und
 
 export function idAttributeOf({ id_attribute, preset }: LdapOptions): string | undefined {
   return id_attribute ?? presets[preset].idAttribute
+}
+
+/** How groups within groups are found. */
+export function nestingOf({ groups, preset }: LdapOptions): Nesting {
+  return groups.nesting ?? presets[preset].nesting
 }

@@ -2,6 +2,7 @@ import { definePlugin } from '../../plugin.ts'
 import { readCertificates, readClientCertificate } from './certificates.ts'
 import { check } from './check/check.ts'
 import { examine } from './doctor/examine.ts'
+import { idAttributeOf, nestingOf, userFilterOf } from './effective.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'
 import { presets } from './presets/presets.ts'
@@ -17,6 +18,11 @@ export const ldapPlugin = definePlugin({
   check,
   examine,
   on: ({ preset }) => presets[preset].on,
+  implied: options => ({
+    user_filter: userFilterOf(options),
+    id_attribute: idAttributeOf(options),
+    groups: { nesting: nestingOf(options) },
+  }),
   files: ({ tls: { ca_file, cert_file, key_file } }) =>
     [ca_file, cert_file, key_file].filter(path => path !== undefined),
   async create(options, services) {

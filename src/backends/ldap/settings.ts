@@ -1,5 +1,5 @@
 import { check } from './check/check.ts'
-import { idAttributeOf, userFilterOf } from './effective.ts'
+import { idAttributeOf, nestingOf, userFilterOf } from './effective.ts'
 import { type GroupMatcher, isSidPattern, matchGroups } from './groups/group.ts'
 import type { GroupSettings } from './groups/settings.ts'
 import type { LdapOptions } from './options.ts'
@@ -68,12 +68,10 @@ function readService({ method, dn, password }: LdapOptions['bind']): ServiceIden
   return { method, dn, password }
 }
 
-function readGroupSettings(
-  { groups, preset: name, base_dn }: LdapOptions,
-  idAttribute: string,
-): GroupSettings {
+function readGroupSettings(options: LdapOptions, idAttribute: string): GroupSettings {
+  const { groups, preset: name, base_dn } = options
   const preset: Preset = presets[name]
-  const nesting = groups.nesting ?? preset.nesting
+  const nesting = nestingOf(options)
   const patterns = [...groups.required, ...Object.keys(groups.roles)]
   const sidPatterns = groups.denied.some(isSidPattern)
     ? 'denied'
