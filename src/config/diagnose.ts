@@ -160,7 +160,7 @@ function reportUnknown(
 ): void {
   const span = keySpanOf(reader.places, pointerTo(parent, key))
   if (span && reader.words.get(span.start)?.show !== 'as it is') {
-    report.error(span, 'expected `key: value`', key.includes(':') ? 'add a blank after the colon' : undefined)
+    report.error(span, 'expected `key: value`', whyNoPair(key))
     return
   }
   const home = schemas
@@ -168,6 +168,12 @@ function reportUnknown(
     .find(([, inner]) => propertyNames(candidates(inner)).includes(key))
   const hint = home ? `\`${key}\` goes under \`${home[0]}\`` : didYouMean(key, names)
   report.error(span, `unknown key \`${key}\``, hint)
+}
+
+function whyNoPair(key: string): string | undefined {
+  if (key.includes(':')) return 'add a blank after the colon'
+  // An RDN: the commas of a DN end it there.
+  return key.includes('=') ? 'quote a value that holds commas, such as a DN, inside { } and [ ]' : undefined
 }
 
 function reportValue(fault: Fault, spot: Spot, pointer: string, reader: ValueReader, report: Findings): void {

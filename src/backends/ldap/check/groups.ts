@@ -44,8 +44,13 @@ function checkPatterns(groups: LdapOptions['groups']): Finding[] {
       pointer: `/groups/roles/${pointerKey(pattern)}`,
     })),
   ]
+  // A DN without quotes in a list in brackets is as many patterns as it has commas.
+  const cutUp = patterns.filter(({ pattern }) => parseDn(pattern)?.length === 1).length > 1
   return patterns.flatMap(({ pattern, pointer }) => {
     const matcher = attempt(() => matchGroups([pattern]))
-    return matcher instanceof Error ? [{ pointer, message: matcher.message }] : []
+    if (!(matcher instanceof Error)) return []
+    return [{ pointer, message: matcher.message, ...(cutUp && { hint: QUOTE }) }]
   })
 }
+
+const QUOTE = 'if it is a part of a DN, quote the whole DN inside [ ]'
