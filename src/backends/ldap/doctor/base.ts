@@ -44,7 +44,8 @@ export async function* examineBase(about: BaseExamined): AsyncGenerator<Finding,
   const known = contexts.length > 0 ? `; this directory has ${contexts.join(' and ')}` : ''
   const holding = contexts.find(context => isBelow(base, context))
   if (answer.code === REFERRAL || (contexts.length > 0 && holding === undefined)) {
-    const proposed = option === 'base_dn' ? (rootDse?.defaultContext ?? contexts[0]) : undefined
+    const proposed =
+      option === 'base_dn' ? (rootDse?.defaultContext ?? contexts.find(mayHavePeople)) : undefined
     const advice = proposed === undefined ? `correct \`${option}\`` : `set \`base_dn: ${proposed}\``
     yield fail(check, `it is not of this directory (${nameResult(answer)})${known}`, advice)
     return false
@@ -104,6 +105,14 @@ async function nearestAncestor(session: Session, dn: string): Promise<string | u
     if ((await session.read(parent, ['1.1'])) !== undefined) return parent
   }
   return undefined
+}
+
+/** Naming contexts in which servers keep what is about themselves. */
+const OF_THE_SERVER =
+  /^(cn=(config|configuration|monitor|schema|changelog|accesslog)|o=(ipaca|netscaperoot)|dc=(domain|forest)dnszones)\b/i
+
+export function mayHavePeople(context: string): boolean {
+  return context !== '' && !OF_THE_SERVER.test(context)
 }
 
 /** Each DN above this one, the nearest first, as they are spelled in it. */

@@ -3,7 +3,7 @@ import type { LdapOptions } from '../options.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
 import { anyOf, equals } from '../syntax/filter.ts'
 import type { ServiceIdentity } from '../wire/connection.ts'
-import { parentsOf } from './base.ts'
+import { mayHavePeople, parentsOf } from './base.ts'
 import { type FilterParts, has } from './filter-parts.ts'
 import type { IsOwn } from './own-account.ts'
 import type { RootDse } from './root-dse.ts'
@@ -77,8 +77,12 @@ export async function findOthers(
   return others
 }
 
+/** Where FreeIPA keeps those who left or are to come, copies of entries for old clients, and accounts of programs. */
+const NOBODYS_PLACES = /(^|,) *cn=(deleted users|staged users|provisioning|compat|sysaccounts) *(,|$)/i
+
 /** One who does not show their classes may be one, too. */
 function canBePerson(entry: DirectoryEntry): boolean {
+  if (NOBODYS_PLACES.test(entry.dn)) return false
   const classes = entry.texts('objectClass')
   return classes.length === 0 || classes.some(isPersonClass) || entry.texts('uid').length > 0
 }
@@ -98,8 +102,7 @@ export async function findAbove(
 ): Promise<DirectoryEntry | undefined> {
   const contexts = rootDse?.namingContexts ?? parentsOf(base).slice(-1)
   for (const context of contexts) {
-    if (same(context, base) || context === '' || /^cn=(config|monitor|schema|changelog)\b/i.test(context))
-      continue
+    if (same(context, base) || !mayHavePeople(context)) continue
     const [entry] = await find(context)
     if (entry !== undefined) return entry
   }
