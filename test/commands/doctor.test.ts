@@ -317,7 +317,7 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a denied group that is misspelled',
         { groups: { denied: ['formr'] } },
-        /^fail groups\.denied "formr": matches no group .*, so it keeps nobody out → correct it, or take it out/,
+        /^warn groups\.denied "formr": matches no group .*: it is misspelled and keeps nobody out, or the group cannot be seen → correct it, or let/,
       ],
       [
         'a role of a group that is misspelled',
@@ -327,17 +327,17 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a denied group by a DN that is not there',
         { groups: { denied: ['cn=stafff,ou=groups,dc=corp,dc=example'] } },
-        /^fail groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\?$/,
+        /^warn groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\? If not, correct it/,
       ],
       [
         'a denied folder of groups',
         { groups: { denied: ['ou=groups,dc=corp,dc=example'] } },
-        /^fail groups\.denied "ou=groups,.*": matches no group/,
+        /^warn groups\.denied "ou=groups,.*": matches no group/,
       ],
       [
         'a denied pattern with a star that matches nothing',
         { groups: { denied: ['leavers-*'] } },
-        /^fail groups\.denied "leavers-\*": matches no group .* → correct it/,
+        /^warn groups\.denied "leavers-\*": matches no group .* → correct it/,
       ],
       [
         'a person who is in no required group',
@@ -672,6 +672,37 @@ t.test('the clause that is proposed finds the name as it is there', async t => {
   t.match(await about({ names: { netbios: 'CORP' } }, '--user', 'nomail@corp.example'), [
     / set `names: \{ netbios: CORP, upn_suffixes: \[corp\.example\] \}`$/,
   ])
+})
+
+t.test('a denied group that cannot be read is not said to keep nobody out', async t => {
+  const slapd = await startSlapd(t, {
+    ...fresh,
+    access: 'access to dn.exact="cn=wiki-editors,ou=groups,dc=corp,dc=example" by * none',
+  })
+  const { bad, code } = await examine(
+    t,
+    corpBackend(slapd, { groups: { denied: ['wiki-editors'] } }),
+    '--user',
+    'bob',
+  )
+  t.match(bad, [
+    /^warn groups\.denied "wiki-editors": .*, or the group cannot be seen → correct it, or let the service account read the group$/,
+  ])
+  t.equal(code, 0)
+})
+
+t.test('a base that only the directory can read is said, although everybody is found', async t => {
+  const slapd = await startSlapd(t, fresh)
+  for (const base_dn of [
+    'ou=people,domainComponent=corp,domainComponent=example',
+    'organizationalUnitName=people,dc=corp,dc=example',
+  ]) {
+    const { bad, code } = await examine(t, corpBackend(slapd, { base_dn }), '--user', 'alice')
+    t.match(bad, [
+      /^fail person uid=alice,.* so every login fails → write `base_dn` as the server does: `base_dn: ou=people,dc=corp,dc=example`$/,
+    ])
+    t.equal(code, 1)
+  }
 })
 
 /** The directory of all tests, with more in it. */

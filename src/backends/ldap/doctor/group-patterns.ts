@@ -1,6 +1,6 @@
 /**
  * Each pattern of `groups` is looked up: one that matches no group is silent at every login, and in `groups.denied` it lets in
- * whom it should keep out.
+ * whom it should keep out. A group that cannot be read is matched all the same, by what people's entries list.
  */
 import type { Finding } from '../../../plugin.ts'
 import { type Group, isSidPattern, matchGroups, type NamedGroup, readGroup } from '../groups/group.ts'
@@ -81,18 +81,16 @@ export async function* examinePatterns(
   }
 }
 
-const CONSEQUENCES = {
-  required: 'so nobody gets in by it',
-  denied: 'so it keeps nobody out',
-} as const
-
 function matchesNone({ option, pattern, role, meant }: LookedUp, { base }: GroupList): Finding {
   const check = `groups.${option} "${pattern}"`
-  const consequence = option === 'roles' ? `so nobody gets the role ${role}` : CONSEQUENCES[option]
-  const detail = `matches no group that the service account can see below ${base}, ${consequence}`
-  const advice =
-    meant === undefined ? `correct it, or take it out of \`groups.${option}\`` : `did you mean "${meant}"?`
-  return option === 'roles' ? warn(check, detail, advice) : fail(check, detail, advice)
+  const detail = `matches no group that the service account can see below ${base}`
+  // Never to be taken out: a group that cannot be seen may keep people out by this very pattern.
+  const correct = 'correct it, or let the service account read the group'
+  const advice = meant === undefined ? correct : `did you mean "${meant}"?`
+  if (option === 'roles') return warn(check, `${detail}, so nobody gets the role ${role}`, advice)
+  if (option === 'required') return fail(check, `${detail}, so nobody gets in by it`, advice)
+  const unsure = 'it is misspelled and keeps nobody out, or the group cannot be seen'
+  return warn(check, `${detail}: ${unsure}`, meant === undefined ? correct : `${advice} If not, ${correct}`)
 }
 
 async function lookUp(

@@ -4,10 +4,12 @@ import { userFilterOf } from '../effective.ts'
 import type { Group } from '../groups/group.ts'
 import { type Person, readPerson, requestedAttributes } from '../person/user.ts'
 import type { Settings } from '../settings.ts'
+import { isUnder, parseDn } from '../syntax/dn.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
 import type { Names } from '../syntax/filter.ts'
 import { SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
 import { examineAttributes } from './attributes.ts'
+import { parentsOf } from './base.ts'
 import { takeApart } from './filter-parts.ts'
 import { fail, ok, warn } from './finding.ts'
 import type { GroupList } from './group-list.ts'
@@ -112,13 +114,16 @@ async function* whyNotFound(about: PersonExamined, names: Names | undefined): As
 /** A person as far as they could be read. */
 interface Looked {
   readonly entry: DirectoryEntry
-  /** Undefined: their id or their groups cannot be read. */
+  /** Undefined: their id or their groups cannot be read, or their DN is not below the base as it is spelled. */
   readonly person: Person | undefined
   readonly groups: GroupsOfPerson | undefined
 }
 
 async function look(about: PersonExamined, entry: DirectoryEntry): Promise<Looked> {
-  const person = readPerson(entry, about.settings, about.services.clock.wall())
+  const { settings, services } = about
+  const person = isUnder(entry.dn, settings.options.base_dn)
+    ? readPerson(entry, settings, services.clock.wall())
+    : undefined
   return { entry, person, groups: person && about.withGroups ? await findGroups(about, person) : undefined }
 }
 
@@ -140,6 +145,10 @@ async function* describePerson(
   const { session, settings, rootDse, user } = about
   const check = `person ${entry.dn}`
   const found = user === undefined ? {} : ({ user: 'found' } as const)
+  if (!isUnder(entry.dn, settings.options.base_dn)) {
+    yield { ...notUnder(entry.dn, settings.options.base_dn), ...found }
+    return { dn: entry.dn, groups: [] }
+  }
   if (person === undefined) {
     yield { ...(await whyNoId(session, settings, rootDse, entry)), ...found }
     return { dn: entry.dn, groups: [] }
@@ -153,6 +162,21 @@ async function* describePerson(
   yield* examineAttributes(about, entry)
   if (groups !== undefined) yield* describeGroups(about, person, groups)
   return { dn: entry.dn, groups: groups?.found?.groups ?? [] }
+}
+
+/**
+ * The directory knows more spellings of a DN than a login does, which refuses whoever does not seem to be below the base.
+ */
+function notUnder(dn: string, base: string): Finding {
+  const check = `person ${dn}`
+  if (parseDn(dn) === undefined) {
+    const detail = 'no login can read this DN (RFC 4514 as it is mostly written), so that each one fails'
+    return fail(check, detail, 'give the entry a name without quotes around it, and without a # in front')
+  }
+  const depth = parseDn(base)?.length
+  const spelled = [dn, ...parentsOf(dn)].find(each => parseDn(each)?.length === depth)
+  const detail = `its DN is not below \`base_dn: ${base}\` as that is spelled, so every login fails`
+  return fail(check, detail, `write \`base_dn\` as the server does: \`base_dn: ${spelled ?? dn}\``)
 }
 
 /** What the preset reads and this entry does not show. */
