@@ -2,13 +2,14 @@
 import t, { type Test } from 'tap'
 import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
 import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
+import { withClause } from '../../../src/backends/ldap/doctor/placeholder.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import type { Finding } from '../../../src/plugin.ts'
 import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
-import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
+import { type LdapServerOptions, type ReceivedRequest, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { ldapOptions, ldapServices } from './ldap-login.ts'
+import { groupOptions, ldapOptions, ldapServices } from './ldap-login.ts'
 
 const SOON = { maxAttempts: 5, windowMs: 900_000 }
 
@@ -165,4 +166,221 @@ t.test('the entries above one, the nearest first', async t => {
   ])
   t.strictSame(parentsOf('CN=Back\\\\,DC=example'), ['DC=example'])
   t.strictSame(parentsOf('DC=example'), [])
+})
+
+type Search = Extract<ReceivedRequest['operation'], { type: 'search' }>
+interface Scripted {
+  /** What the root DSE says. */
+  readonly server?: LdapAttributes
+  /** What a search gives: entries, a result, or silence; undefined for one entry that is what it is asked for by its DN. */
+  answer(search: Search): readonly Entry[] | { readonly code: number } | 'silence' | undefined
+}
+type Entry = LdapAttributes & { readonly dn: string }
+
+/** What is said that is not as it should be, and who was looked for, against a directory that is scripted search by search. */
+async function examineScripted(
+  t: Test,
+  { server = { namingContexts: ['dc=corp,dc=example'] }, answer }: Scripted,
+  { user, ...changes }: Partial<LdapOptions> & { readonly user?: string } = {},
+) {
+  const searches: Search[] = []
+  const { url } = await startLdapServer(t, {
+    onRequest({ id, operation }, connection) {
+      if (operation.type === 'bind') return connection.send(bindResponse(id))
+      if (operation.type !== 'search') return
+      searches.push(operation)
+      const { base } = operation
+      if (base === '') return connection.send(searchEntry(id, '', server), searchDone(id))
+      const given = answer(operation) ?? (operation.scope === 'base' ? [{ dn: base }] : [])
+      if (given === 'silence') return
+      if ('code' in given) return connection.send(searchDone(id, given))
+      connection.send(
+        ...given.map(({ dn, ...attributes }) => searchEntry(id, dn, attributes)),
+        searchDone(id),
+      )
+    },
+  })
+  const options = ldapOptions({ urls: [url], insecure: true, operation_timeout: 500, ...changes })
+  const about = { ...(user !== undefined && { user }), lockout: SOON, signal: AbortSignal.timeout(20_000) }
+  const findings: Finding[] = []
+  for await (const finding of ldapPlugin.examine?.(options, ldapServices(createLogRecorder()), about) ?? [])
+    findings.push(finding)
+  const bad = findings.filter(({ status, check }) => status !== 'ok' && !check.startsWith('TLS')).map(line)
+  return { findings, bad, searches }
+}
+
+const alice = {
+  dn: 'uid=alice,ou=people,dc=corp,dc=example',
+  objectClass: ['person', 'inetOrgPerson'],
+  uid: ['alice'],
+  mail: ['alice@corp.example'],
+  entryUUID: ['5d5d2bae-7bea-1041-995d-d9972c0e8af7'],
+}
+
+t.test(
+  'a search that no login makes is no reason for one to fail, where it is refused or not answered',
+  async t => {
+    const found = ({ filter, scope }: Search) =>
+      scope === 'sub' && !/=bob/.test(filter) ? [alice] : undefined
+    const invented = /(sAMAccountName|userPrincipalName|proxyAddresses)=/i
+    const limited = await examineScripted(
+      t,
+      { answer: search => (invented.test(search.filter) ? { code: 11 } : found(search)) },
+      { user: 'bob' },
+    )
+    t.match(limited.bad, [
+      /^fail user bob: nobody .* has this name in uid, mail, krbPrincipalName, cn; the directory does not look through everybody by sAMAccountName, userPrincipalName, proxyAddresses → is the name right/,
+    ])
+    t.equal(limited.findings.at(-1)?.user, 'missing', 'so that another directory may have them')
+    const silent = await examineScripted(
+      t,
+      { answer: search => (invented.test(search.filter) ? 'silence' : found(search)) },
+      { user: 'bob' },
+    )
+    t.match(silent.bad, [/^fail user bob: nobody .* has this name in uid, mail; the directory does not look/])
+    t.match(silent.findings.at(-1), { user: 'missing' })
+
+    const slow = await examineScripted(
+      t,
+      {
+        answer: search =>
+          search.scope === 'sub' && search.attributes.join() === 'objectClass,telephonNumber'
+            ? 'silence'
+            : found(search),
+      },
+      { user: 'alice', attributes: { phone: 'telephonNumber' } },
+    )
+    t.notMatch(slow.bad.join('\n'), /^fail/m)
+  },
+)
+
+t.test('who is not to be found among everybody is looked for by name', async t => {
+  const anybody = await examineScripted(t, {
+    answer: ({ scope }) => (scope === 'sub' ? { code: 11 } : undefined),
+  })
+  t.match(anybody.bad, [
+    /^warn people: the directory does not look through everybody: result 11 .* → try with `--user`/,
+  ])
+  const somebody = await examineScripted(
+    t,
+    { answer: ({ scope }) => (scope === 'sub' ? { code: 11 } : undefined) },
+    { user: 'alice' },
+  )
+  t.match(somebody.bad, [
+    /^fail user_filter: result 11 .* → index the attributes that `user_filter` looks in, or raise the limits/,
+  ])
+})
+
+t.test('no list of members is read, whatever its length', async t => {
+  const dns = Array.from(
+    { length: 100_000 },
+    (_, number) => `uid=firstname.lastname${number},ou=people,dc=corp,dc=example`,
+  )
+  const group = { dn: 'cn=all,ou=groups,dc=corp,dc=example', objectClass: ['groupOfNames'] }
+  const answer = ({ base, scope, filter, attributes }: Search) => {
+    const found = { ...group, ...(attributes.includes('member') && { member: dns }) }
+    if (base === group.dn) return /member=uid=alice/i.test(filter) ? [] : [found]
+    if (scope === 'base') return undefined
+    if (/memberOf=|member=uid=/i.test(filter)) return []
+    return /group/i.test(filter) ? [found] : [alice]
+  }
+  const required = await examineScripted(t, { answer }, { groups: groupOptions({ required: ['all'] }) })
+  t.match(required.bad, [
+    /^warn groups\.required: nobody was found who is in one of these: all → try with `--user`/,
+  ])
+  const filter = '(&(objectClass=groupOfNames)(member={dn}))'
+  const filtered = await examineScripted(t, { answer }, { user: 'alice', groups: groupOptions({ filter }) })
+  t.match(filtered.bad, [/^warn groups\.filter: it finds no group of alice, .*, such as cn=all,ou=groups,/])
+  t.notOk(
+    [...required.searches, ...filtered.searches].some(({ attributes }) => attributes.includes('member')),
+  )
+})
+
+t.test('a DN that no login reads is said', async t => {
+  const dn = 'cn="Liddell, Alice",ou=people,o=Corp,c=GB'
+  const { bad } = await examineScripted(
+    t,
+    {
+      answer: ({ scope }) => (scope === 'sub' ? [{ ...alice, dn }] : undefined),
+    },
+    { base_dn: 'o=Corp,c=GB' },
+  )
+  t.match(bad, [
+    /^fail person cn="Liddell, .*: no login can read this DN .* → give the entry a name without quotes/,
+  ])
+})
+
+t.test('a preset is blamed only where another one says something else', async t => {
+  const server = { ...ad, defaultNamingContext: ['DC=corp,DC=example'] }
+  const person = {
+    dn: 'CN=Alice,OU=People,DC=corp,DC=example',
+    objectClass: ['user'],
+    sAMAccountName: ['alice'],
+  }
+  const settings = { preset: 'openldap' as const, base_dn: 'DC=corp,DC=example', id_attribute: 'objectGUID' }
+  const withoutMail = await examineScripted(
+    t,
+    {
+      server,
+      answer: ({ scope }) => (scope === 'sub' ? [{ ...person, objectGUID: Buffer.alloc(16, 1) }] : undefined),
+    },
+    { ...settings, user: 'alice' },
+  )
+  const said = withoutMail.bad.join('\n')
+  t.match(said, /no uid that .* → it is the preset's: set `preset: active-directory`/)
+  t.match(said, /no mail that .* → harmless, unless your apps need it/)
+  // Samba's preset finds whom Active Directory's does: it is the base.
+  const elsewhere = await examineScripted(
+    t,
+    {
+      server,
+      answer: ({ scope, base }) => (scope === 'sub' && base === 'DC=corp,DC=example' ? [person] : undefined),
+    },
+    { ...settings, preset: 'samba', base_dn: 'OU=Empty,DC=corp,DC=example' },
+  )
+  t.match(
+    elsewhere.bad.join('\n'),
+    /^fail base_dn: nobody like this .* → set `base_dn: OU=People,DC=corp,DC=example`/m,
+  )
+  t.notMatch(elsewhere.bad.join('\n'), /^fail preset/m)
+})
+
+t.test('no attribute is proposed for the id that has none', async t => {
+  const about = async (id: LdapAttributes) => {
+    const entry = { ...alice, entryUUID: [], ...id }
+    const answer = ({ scope, base }: Search) => (scope === 'sub' || base === alice.dn ? [entry] : undefined)
+    return (await examineScripted(t, { answer }, { user: 'alice', id_attribute: 'employeeNumber' })).bad
+  }
+  t.match(await about({ employeeNumber: ['1', '2'] }), [
+    /^fail id_attribute employeeNumber: .* has 2 values .* → name in `id_attribute` one that has one value, in text/,
+  ])
+  t.match(await about({ employeeNumber: Buffer.from([0xff, 0xfe]), GUID: Buffer.alloc(16, 0xff) }), [
+    /^fail id_attribute employeeNumber: .* is binary, .* → name in `id_attribute` one/,
+  ])
+  t.match(await about({ employeeNumber: ['1', '2'], nsUniqueId: ['a-b'] }), [
+    / → set `id_attribute: nsUniqueId`$/,
+  ])
+})
+
+t.test('no context that is about the server itself is proposed as a base', async t => {
+  const { bad } = await examineScripted(
+    t,
+    {
+      server: { namingContexts: ['cn=accesslog', 'cn=changelog', 'dc=corp,dc=example'] },
+      answer: () => ({ code: 32 }),
+    },
+    { base_dn: 'dc=other,dc=example' },
+  )
+  t.match(bad, [/^fail base_dn dc=other,.* → set `base_dn: dc=corp,dc=example`$/])
+})
+
+t.test('a name clause goes where the names are', async t => {
+  const add = (template: string) => withClause(template, '(cn={username})')
+  t.equal(add('(uid={username})'), '(|(uid={username})(cn={username}))')
+  t.equal(
+    add('(&(objectClass=person)(|(uid={username})(mail={mail})))'),
+    '(&(objectClass=person)(|(uid={username})(mail={mail})(cn={username})))',
+  )
+  t.equal(add('(|(&(a=b)(uid={username}))(&(c=d)(uid={username})))'), undefined)
+  t.equal(add('(&(uid={username})(mail={mail}))'), undefined)
 })

@@ -5,7 +5,7 @@ import { anything } from '../syntax/filter.ts'
 import type { ServiceIdentity } from '../wire/connection.ts'
 import { nameResult, SUCCESS } from '../wire/result.ts'
 import { fail, ok } from './finding.ts'
-import { explainRefusal } from './refusal.ts'
+import { explainRefusal, GIVE_ACCOUNT } from './refusal.ts'
 import type { RootDse } from './root-dse.ts'
 import type { Session } from './session.ts'
 
@@ -95,9 +95,7 @@ function whoever(method: ServiceIdentity['method']): string {
 }
 
 function letRead(method: ServiceIdentity['method'], what: string): string {
-  return method === 'anonymous'
-    ? 'give `bind` an account: `dn` and `password_file`'
-    : `let the service account read ${what}`
+  return method === 'anonymous' ? GIVE_ACCOUNT : `let the service account read ${what}`
 }
 
 async function nearestAncestor(session: Session, dn: string): Promise<string | undefined> {

@@ -12,7 +12,8 @@ import { parseSid } from '../syntax/sid.ts'
 import { fail, warn } from './finding.ts'
 import { asGroup, type GroupList } from './group-list.ts'
 import { nearest } from './nearest.ts'
-import { SearchRefused, type Session } from './session.ts'
+import { quietly } from './quietly.ts'
+import type { Session } from './session.ts'
 
 type Option = 'required' | 'denied' | 'roles'
 
@@ -99,7 +100,8 @@ async function lookUp(
   pattern: string,
   matches: LookedUp['matches'],
 ): Promise<Pick<LookedUp, 'groups' | 'known' | 'meant'>> {
-  const direct = await findDirectly(session, list, pattern)
+  const direct = await quietly(findDirectly(session, list, pattern))
+  // A referral, perhaps: it lies in another directory.
   if (direct === undefined) return { groups: [], known: false }
   const groups = direct.filter(group => matches([group]))
   if (groups.length > 0) return { groups, known: true }
@@ -133,14 +135,8 @@ async function findDirectly(
     if (pattern.includes('\\')) return []
     return list.matching(anyOf(NAMES.map(attribute => equals(attribute, pattern))))
   }
-  try {
-    const entry = await session.read(pattern, ['objectClass', 'objectSid'])
-    return entry === undefined || isOtherThanGroup(entry) ? [] : [asGroup(entry)]
-  } catch (error) {
-    // A referral: it lies in another directory.
-    if (error instanceof SearchRefused) return undefined
-    throw error
-  }
+  const entry = await session.read(pattern, ['objectClass', 'objectSid'])
+  return entry === undefined || isOtherThanGroup(entry) ? [] : [asGroup(entry)]
 }
 
 /** Such as a folder of groups. */

@@ -1,3 +1,4 @@
+import type { Finding } from '../../../plugin.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 
 /**
@@ -12,5 +13,14 @@ export async function quietly<T>(search: Promise<T>): Promise<T | undefined> {
   } catch (error) {
     if (error instanceof DirectoryFailure) return undefined
     throw error
+  }
+}
+
+/** The findings of such searches, up to the first that gives nothing. */
+export async function* asFarAsKnown(findings: AsyncGenerator<Finding>): AsyncGenerator<Finding> {
+  try {
+    yield* findings
+  } catch (error) {
+    if (!(error instanceof DirectoryFailure)) throw error
   }
 }

@@ -7,6 +7,7 @@ import { userFilterOf } from '../effective.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
 import { allOf, anyOf } from '../syntax/filter.ts'
 import { parentsOf } from './base.ts'
+import { betterAbout } from './better-preset.ts'
 import { type FilterParts, type FixedClause, has } from './filter-parts.ts'
 import { fail } from './finding.ts'
 import {
@@ -20,6 +21,7 @@ import {
   unique,
 } from './people.ts'
 import { clauseFor, withClause } from './placeholder.ts'
+import { GIVE_ACCOUNT } from './refusal.ts'
 
 const CHECK = 'user_filter'
 /** More would not be read. */
@@ -32,9 +34,10 @@ const MOST_BRANCHES = 3
  */
 export async function* whyNobody(around: Surroundings): AsyncGenerator<Finding> {
   const { base, parts, options, rootDse } = around
-  if (options.user_filter === undefined && rootDse?.betterPreset !== undefined) {
-    const detail = `its filter ${userFilterOf(options)} finds nobody in ${rootDse.kind}`
-    yield fail('preset', detail, `set \`preset: ${rootDse.betterPreset}\``)
+  const better = options.user_filter === undefined ? betterAbout('userFilter', options, rootDse) : undefined
+  if (better !== undefined) {
+    const detail = `its filter ${userFilterOf(options)} finds nobody in ${rootDse?.kind}`
+    yield fail('preset', detail, `set \`preset: ${better}\``)
     return
   }
   const meant = (where: string) => findPeople(around, where, allOf(parts.people, anyPerson))
@@ -83,7 +86,7 @@ function nobodyVisible({ base, options, method }: Surroundings): Finding {
   const account = options.bind.dn === undefined ? 'the service account' : options.bind.dn
   const advice =
     method === 'anonymous'
-      ? 'give `bind` an account that may read people'
+      ? `${GIVE_ACCOUNT} of one that may read people`
       : `let ${account} read the entries of people, with objectClass and what they log in with; or correct \`base_dn\``
   return fail('people', detail, advice)
 }
