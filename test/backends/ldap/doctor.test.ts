@@ -296,6 +296,33 @@ t.test('no list of members is read, whatever its length', async t => {
   )
 })
 
+t.test('somebody in a group within a required one is found, whether people or groups say so', async t => {
+  const [outer, inner] = ['cn=outer,ou=groups,dc=corp,dc=example', 'cn=inner,ou=groups,dc=corp,dc=example']
+  const bob = { ...alice, dn: 'uid=bob,ou=people,dc=corp,dc=example', uid: ['bob'], memberOf: [inner] }
+  const groups = [outer, inner].map(dn => ({ dn, objectClass: ['groupOfNames'] }))
+  const members: Readonly<Record<string, string>> = { [outer]: inner, [inner]: bob.dn }
+  const about = async (saysMemberOf: boolean) => {
+    const answer = ({ base, scope, filter }: Search) => {
+      const [, of] = /memberOf=([^()]*)/i.exec(filter) ?? []
+      const [, member] = /\(member=([^()]*)/i.exec(filter) ?? []
+      if (scope === 'base' && member !== undefined)
+        return filter.includes(`(member=${members[base]})`) ? [{ dn: base }] : []
+      if (scope === 'base') return undefined
+      if (of !== undefined) return saysMemberOf && of === inner ? [bob] : []
+      if (member !== undefined) return groups.filter(({ dn }) => members[dn] === member)
+      return /cn=outer/.test(filter) ? groups.slice(0, 1) : /group/i.test(filter) ? groups : [alice, bob]
+    }
+    const { findings } = await examineScripted(
+      t,
+      { answer },
+      { groups: groupOptions({ required: ['outer'] }) },
+    )
+    return findings.map(({ check }) => check).filter(check => check.startsWith('person'))
+  }
+  t.strictSame(await about(true), [`person ${bob.dn}`])
+  t.strictSame(await about(false), [`person ${bob.dn}`])
+})
+
 t.test('a DN that no login reads is said', async t => {
   const dn = 'cn="Liddell, Alice",ou=people,o=Corp,c=GB'
   const { bad } = await examineScripted(

@@ -62,7 +62,7 @@ export async function whyNotThisOne(around: Surroundings, missing: Missing): Pro
     if (said !== undefined) return failed(...said)
   }
   const stray = await quietly(withoutDomain(around, missing))
-  if (stray !== undefined) return failed(...stray)
+  if (stray !== undefined) return stray
   const [hit] = hits
   if (hit !== undefined) return failed(...(await blameFilter(around, hit)))
 
@@ -143,7 +143,7 @@ async function liesElsewhere(around: Surroundings, check: string, { dn }: Direct
 }
 
 /** A domain that no `names` has is a part of the name, and then nobody has it. */
-async function withoutDomain(around: Surroundings, missing: Missing): Promise<Said | undefined> {
+async function withoutDomain(around: Surroundings, missing: Missing): Promise<Finding | undefined> {
   const { session, base, options } = around
   const typed = domainOf(missing.user)
   const names = typed && readNames(typed.user, options)
@@ -155,10 +155,11 @@ async function withoutDomain(around: Surroundings, missing: Missing): Promise<Sa
     const { domain, option } = typed
     const known = [options.names[option] ?? []].flat()
     const now = known.length > 0 ? `, which is ${known.join(', ')} now` : ''
-    return [
+    return fail(
+      `user ${missing.user}`,
       `the domain ${domain} is in no \`names\`, so the whole is looked for; without it ${entry.dn} is found`,
       `if ${domain} is this directory's, set \`names: ${namesWith(options, typed)}\`${now}`,
-    ]
+    )
   }
   return undefined
 }
