@@ -323,6 +323,60 @@ t.test('somebody in a group within a required one is found, whether people or gr
   t.strictSame(await about(false), [`person ${bob.dn}`])
 })
 
+t.test('who is in another naming context is outside of any base that would fit others', async t => {
+  const visitor = { ...alice, dn: 'uid=visitor,ou=people,dc=guests,dc=example', uid: ['visitor'] }
+  const { bad } = await examineScripted(
+    t,
+    {
+      server: { namingContexts: ['dc=corp,dc=example', 'dc=guests,dc=example'] },
+      answer({ base, scope, filter }) {
+        if (scope === 'base') return undefined
+        const isAbout = filter.includes('=visitor')
+        return base === 'dc=guests,dc=example' && isAbout ? [visitor] : isAbout ? [] : [alice]
+      },
+    },
+    { user: 'visitor' },
+  )
+  t.match(bad, [
+    /^fail user visitor: uid=visitor,\S+ lies outside `base_dn`, .* → leave `base_dn`, and add a backend of its own/,
+  ])
+})
+
+t.test('those whom FreeIPA keeps in other places are nobody who could log in', async t => {
+  const places = [
+    'cn=deleted users,cn=accounts,cn=provisioning',
+    'cn=users,cn=compat',
+    'cn=sysaccounts,cn=etc',
+  ]
+  const others = places.map(place => ({ ...alice, dn: `uid=alice,${place},dc=corp,dc=example` }))
+  const { bad } = await examineScripted(
+    t,
+    { answer: ({ base, scope }) => (scope === 'sub' && base === 'dc=corp,dc=example' ? others : undefined) },
+    { preset: 'freeipa', base_dn: 'cn=users,cn=accounts,dc=corp,dc=example' },
+  )
+  t.match(bad, [/^fail people: no person is to be seen below cn=users,cn=accounts/])
+})
+
+t.test('where no search says why nobody is found, this at least is said', async t => {
+  let asked = 0
+  const answer = ({ scope }: Search) =>
+    scope === 'base' ? undefined : asked++ === 0 ? [] : ('silence' as const)
+  const { bad } = await examineScripted(t, { answer })
+  t.match(bad, [
+    /^fail user_filter: it finds nobody below dc=corp,dc=example, and no search says why: .*timed out/i,
+  ])
+})
+
+t.test('a group that a search for its name is refused about is not said to be missing', async t => {
+  const answer = ({ scope, filter }: Search) =>
+    scope === 'base' ? undefined : /=secret/.test(filter) ? { code: 11 } : [alice]
+  const { bad } = await examineScripted(t, { answer }, { groups: groupOptions({ denied: ['secret'] }) })
+  t.same(
+    bad.filter(each => /secret/.test(each)),
+    [],
+  )
+})
+
 t.test('a DN that no login reads is said', async t => {
   const dn = 'cn="Liddell, Alice",ou=people,o=Corp,c=GB'
   const { bad } = await examineScripted(
