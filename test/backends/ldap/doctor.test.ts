@@ -143,31 +143,6 @@ t.test('a directory that falls silent is waited for no longer than its deadlines
   t.ok(performance.now() - startedAt < 10_000, 'and at once when called off')
 })
 
-t.test('a filter is taken apart into what is fixed and where the name is looked for', async t => {
-  const parts = takeApart(
-    '(&(objectClass=person)(!(locked=TRUE))(|(uid={username})(mail={input})(UID={input})))',
-  )
-  t.strictSame(
-    parts.fixed.map(({ text }) => text),
-    ['(objectClass=person)', '(!(locked=TRUE))'],
-  )
-  t.strictSame(
-    parts.nameAttributes.map(name => name.toLowerCase()),
-    ['uid', 'mail'],
-  )
-  t.equal(takeApart('(uid={username})').people.toString(), '(objectClass=*)')
-})
-
-t.test('the entries above one, the nearest first', async t => {
-  t.strictSame(parentsOf('CN=Carroll\\, Lewis,OU=People, DC=corp,DC=example'), [
-    'OU=People, DC=corp,DC=example',
-    'DC=corp,DC=example',
-    'DC=example',
-  ])
-  t.strictSame(parentsOf('CN=Back\\\\,DC=example'), ['DC=example'])
-  t.strictSame(parentsOf('DC=example'), [])
-})
-
 type Search = Extract<ReceivedRequest['operation'], { type: 'search' }>
 interface Scripted {
   /** What the root DSE says. */
@@ -464,4 +439,48 @@ t.test('a name clause goes where the names are', async t => {
   )
   t.equal(add('(|(&(a=b)(uid={username}))(&(c=d)(uid={username})))'), undefined)
   t.equal(add('(&(uid={username})(mail={mail}))'), undefined)
+})
+
+t.test('a class of the directory of its own makes people, where the filter asks for it', async t => {
+  const member = { dn: 'cn=Alice,dc=corp,dc=example', objectClass: ['top', 'corpMember'], cn: ['Alice'] }
+  const answer = ({ scope, filter }: Search) =>
+    scope === 'base' || /employeeNumber|\(cn=\*/i.test(filter)
+      ? undefined
+      : /corpMember/i.test(filter)
+        ? [member]
+        : []
+  let asked = 0
+  const { bad } = await examineScripted(
+    t,
+    { answer: search => (search.scope === 'sub' && asked++ === 0 ? [] : answer(search)) },
+    { user_filter: '(&(objectClass=corpMember)(employeeNumber={username}))' },
+  )
+  t.match(bad, [
+    /^fail user_filter: people are there \(such as cn=Alice,dc=corp,dc=example\), but they have no employeeNumber/,
+  ])
+})
+
+t.test('a filter is taken apart into what is fixed and where the name is looked for', async t => {
+  const parts = takeApart(
+    '(&(objectClass=person)(!(locked=TRUE))(|(uid={username})(mail={input})(UID={input})))',
+  )
+  t.strictSame(
+    parts.fixed.map(({ text }) => text),
+    ['(objectClass=person)', '(!(locked=TRUE))'],
+  )
+  t.strictSame(
+    parts.nameAttributes.map(name => name.toLowerCase()),
+    ['uid', 'mail'],
+  )
+  t.equal(takeApart('(uid={username})').people.toString(), '(objectClass=*)')
+})
+
+t.test('the entries above one, the nearest first', async t => {
+  t.strictSame(parentsOf('CN=Carroll\\, Lewis,OU=People, DC=corp,DC=example'), [
+    'OU=People, DC=corp,DC=example',
+    'DC=corp,DC=example',
+    'DC=example',
+  ])
+  t.strictSame(parentsOf('CN=Back\\\\,DC=example'), ['DC=example'])
+  t.strictSame(parentsOf('DC=example'), [])
 })

@@ -62,6 +62,11 @@ function clausesOf(filter: Filter): readonly Filter[] {
   return filter instanceof AndFilter ? filter.filters.flatMap(clausesOf) : [filter]
 }
 
+/** The class that a clause asks for. */
+export function classIn({ text }: FixedClause): string | undefined {
+  return /^\(objectClass=([^*()]+)\)$/i.exec(text)?.[1]
+}
+
 /** Looks for the name of somebody. */
 export function hasName(filter: Filter): boolean {
   return /\{(username|input|mail|dn)\}/.test(filter.toString())

@@ -8,10 +8,9 @@ import type { DirectoryEntry } from '../syntax/entry.ts'
 import { allOf, anyOf } from '../syntax/filter.ts'
 import { parentsOf } from './base.ts'
 import { betterAbout } from './better-preset.ts'
-import { type FilterParts, type FixedClause, has } from './filter-parts.ts'
+import { classIn, type FilterParts, type FixedClause, has } from './filter-parts.ts'
 import { fail } from './finding.ts'
 import {
-  anyPerson,
   findAbove,
   findOthers,
   findPeople,
@@ -40,16 +39,17 @@ export async function* whyNobody(around: Surroundings): AsyncGenerator<Finding> 
     yield fail('preset', detail, `set \`preset: ${better}\``)
     return
   }
-  const meant = (where: string) => findPeople(around, where, allOf(parts.people, anyPerson))
+  const narrowed = parts.fixed.length + parts.branches.length > 0
+  const meant = (where: string) => findPeople(around, where, narrowed ? parts.people : undefined)
   const people = parts.branches.length > 0 ? [] : await meant(base)
   if (people.length > 0) {
     yield await blameNames(around, people)
     return
   }
-  const [someone] = await findPeople(around, base, anyPerson)
+  const [someone] = await findPeople(around, base)
   const elsewhere = await findAbove(around, meant)
   if (someone === undefined) {
-    const other = elsewhere ?? (await findAbove(around, where => findPeople(around, where, anyPerson)))
+    const other = elsewhere ?? (await findAbove(around, where => findPeople(around, where)))
     yield other === undefined ? nobodyVisible(around) : blameBase(base, other.dn)
     return
   }
@@ -99,7 +99,7 @@ async function blameNames(around: Surroundings, people: readonly DirectoryEntry[
   const present: string[] = []
   const clauses: string[] = []
   for (const attribute of shown.length > 0 ? shown : LOGIN_ATTRIBUTES) {
-    const some = await findPeople(around, base, allOf(parts.people, anyPerson, has(attribute)))
+    const some = await findPeople(around, base, allOf(parts.people, has(attribute)))
     if (some.length === 0) continue
     present.push(attribute)
     clauses.push(clauseFor(attribute, some.flatMap(entry => entry.texts(attribute))[0]))
@@ -121,7 +121,7 @@ async function blameClause(around: Surroundings, clause: FixedClause): Promise<F
   const { base, parts, options } = around
   const ofPreset = options.user_filter === undefined
   const anyName = anyOf(unique([...parts.nameAttributes, ...LOGIN_ATTRIBUTES]).map(has))
-  const [someone] = await findPeople(around, base, allOf(...parts.without(clause), anyName, anyPerson))
+  const [someone] = await findPeople(around, base, allOf(...parts.without(clause), anyName))
   const detail = `the clause ${clause.text} matches nothing below \`base_dn\``
   if (someone === undefined) return fail(CHECK, detail, `correct ${clause.text}, or \`base_dn\``)
   const classes = someone.texts('objectClass')
@@ -143,10 +143,6 @@ async function blameClause(around: Surroundings, clause: FixedClause): Promise<F
     ? `it is of \`preset: ${options.preset}\`: may the service account read that attribute of ${someone.dn}?`
     : `${correct('it')}; or let the service account read what it asks for, such as of ${someone.dn}, which has objectClass ${classes.join(', ')}`
   return fail(CHECK, detail, advice)
-}
-
-function classIn({ text }: FixedClause): string | undefined {
-  return /^\(objectClass=([^*()]+)\)$/i.exec(text)?.[1]
 }
 
 /** Several ways to be found, and each leads to nobody. */

@@ -10,15 +10,7 @@ import { parentsOf } from './base.ts'
 import type { FixedClause } from './filter-parts.ts'
 import { fail, warn } from './finding.ts'
 import { domainOf, readNames, type TypedDomain } from './names.ts'
-import {
-  anyPerson,
-  findAbove,
-  findPeople,
-  LOGIN_ATTRIBUTES,
-  type Surroundings,
-  same,
-  unique,
-} from './people.ts'
+import { findAbove, findPeople, LOGIN_ATTRIBUTES, type Surroundings, same, unique } from './people.ts'
 import { clauseFor, withClause } from './placeholder.ts'
 import { quietly } from './quietly.ts'
 import type { Session } from './session.ts'
@@ -53,7 +45,7 @@ export async function whyNotThisOne(around: Surroundings, missing: Missing): Pro
 
   const hits: Hit[] = []
   for (const attribute of attributes) {
-    const found = await quietly(findPeople(around, base, allOf(anyPerson, isNamed(attribute))))
+    const found = await quietly(findPeople(around, base, isNamed(attribute)))
     if (found === undefined) unknown.push(attribute)
     for (const entry of found ?? []) hits.push({ entry, attribute })
   }
@@ -69,7 +61,7 @@ export async function whyNotThisOne(around: Surroundings, missing: Missing): Pro
   const searched = attributes.filter(attribute => !unknown.includes(attribute))
   const anyNamed = anyOf((searched.length > 0 ? searched : parts.nameAttributes).map(isNamed))
   const elsewhere = await quietly(
-    findAbove(around, where => findPeople(around, where, allOf(parts.people, anyPerson, anyNamed))),
+    findAbove(around, where => findPeople(around, where, allOf(parts.people, anyNamed))),
   )
   if (elsewhere !== undefined) return await liesElsewhere(around, check, elsewhere)
   const unsearched =
@@ -126,7 +118,7 @@ async function blameFilter({ session, parts }: Surroundings, { entry, attribute 
 /** Where others are found, the base is right for them: it may only become wider. */
 async function liesElsewhere(around: Surroundings, check: string, { dn }: DirectoryEntry): Promise<Finding> {
   const { base, parts, rootDse } = around
-  const people = await quietly(findPeople(around, base, allOf(parts.people, anyPerson)))
+  const people = await quietly(findPeople(around, base, parts.people))
   if (people?.length === 0) return blameBase(base, dn, check)
   const contexts = rootDse?.namingContexts ?? []
   const above = parentsOf(dn).find(parent => isUnder(base, parent))
