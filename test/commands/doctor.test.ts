@@ -153,7 +153,7 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a clause that matches nobody',
         { user_filter: '(&(objectClass=inetOrgPerson)(employeeType=staff)(uid={username}))' },
-        /^fail user_filter: the clause \(employeeType=staff\) matches nothing .* → correct or drop it: without it uid=/,
+        /^fail user_filter: the clause \(employeeType=staff\) matches nothing .* → correct it; without it everybody else gets in, too/,
       ],
       [
         'an attribute that nobody has',
@@ -317,7 +317,7 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a denied group that is misspelled',
         { groups: { denied: ['formr'] } },
-        /^fail groups\.denied "formr": matches no group .*, so it keeps nobody out → correct it, or take it out/,
+        /^warn groups\.denied "formr": matches no group .*: it is misspelled and keeps nobody out, or the group cannot be seen → correct it, or let/,
       ],
       [
         'a role of a group that is misspelled',
@@ -327,17 +327,17 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a denied group by a DN that is not there',
         { groups: { denied: ['cn=stafff,ou=groups,dc=corp,dc=example'] } },
-        /^fail groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\?$/,
+        /^warn groups\.denied "cn=stafff,.*": matches no group .* → did you mean "cn=staff,ou=groups,dc=corp,dc=example"\? If not, correct it/,
       ],
       [
         'a denied folder of groups',
         { groups: { denied: ['ou=groups,dc=corp,dc=example'] } },
-        /^fail groups\.denied "ou=groups,.*": matches no group/,
+        /^warn groups\.denied "ou=groups,.*": matches no group/,
       ],
       [
         'a denied pattern with a star that matches nothing',
         { groups: { denied: ['leavers-*'] } },
-        /^fail groups\.denied "leavers-\*": matches no group .* → correct it/,
+        /^warn groups\.denied "leavers-\*": matches no group .* → correct it/,
       ],
       [
         'a person who is in no required group',
@@ -498,7 +498,7 @@ t.test('a directory that lets nobody in anonymously says so, and not that it is 
   ] as const) {
     const { bad } = await examine(t, corpBackend(await startSlapd(t, { ...fresh, serverConfig }), anonymous))
     t.match(bad, [
-      /^fail directory ldaps:\S+: `bind\.method: anonymous` is not allowed here: .* → give `bind` an account/,
+      /^fail directory ldaps:\S+: `bind\.method: anonymous` is not allowed here: .* → take out `bind\.method: anonymous` and give `bind` an account/,
     ])
     t.match(bad.join(), said)
   }
@@ -546,7 +546,7 @@ t.test('a groups.filter that finds nothing says which part of it', async t => {
     /^warn groups\.filter: no group below \S+ has member that the service account can read → look for members in another/,
   ])
   t.match(await wrong('(&(objectClass=posixGroup)(memberUid={dn}))'), [
-    /^warn groups\.filter: it finds no group of alice, .* with alice → .*is it \{dn\} or \{username\}\?$/,
+    /^warn groups\.filter: it finds no group of alice, .*, such as cn=\w+,ou=groups,\S+ → .*is it \{dn\} or \{username\}\?$/,
   ])
 })
 
@@ -568,6 +568,200 @@ t.test('a server that speaks no TLS 1.3 and says nothing about it', async t => {
     /^fail TLS .* the server hung up .*does it speak TLS 1\.3\? If not, set `tls\.min_version: TLSv1\.2`/,
   ])
 })
+
+t.test('no advice on a filter lets in whom it keeps out', async t => {
+  const slapd = await startSlapd(t, fresh)
+  const about = async (user_filter: string) => (await examine(t, corpBackend(slapd, { user_filter }))).bad
+  t.match(
+    await about(
+      '(&(objectClass=inetOrgPerson)(memberOf=cn=stafff,ou=groups,dc=corp,dc=example)(uid={username}))',
+    ),
+    [
+      /^fail user_filter: the clause \(memberOf=cn=stafff,\S+ matches nothing .* → correct it; without it everybody else gets in, too/,
+    ],
+  )
+  t.match(
+    await about(
+      '(&(memberOf=cn=wiki-editors,ou=groups,dc=corp,dc=example)(mail=bob@corp.example)(uid={username}))',
+    ),
+    [
+      /^fail user_filter: each clause matches some entry .* → correct one of them; without it everybody else gets in, too: \(memberOf=/,
+    ],
+  )
+  t.match(await about('(&(objectClass=inetOrgPerson)(objectClass=vpnUsr)(uid={username}))'), [
+    /^fail user_filter: the clause \(objectClass=vpnUsr\) matches nothing .* → correct it; without it everybody else/,
+  ])
+  t.match(await about('(&(objectClass=vpnUsr)(uid={username}))'), [
+    / → correct it; without it everybody else/,
+  ])
+  t.match(
+    await about('(&(objectClass=person)(objectClass=inetOrgPerson)(objectClass=user)(uid={username}))'),
+    [/ → correct it; without it everybody else/],
+  )
+  const { bad } = await examine(
+    t,
+    corpBackend(await startSlapd(t, { access: hidden('employeeType'), ...fresh }), {
+      user_filter: '(&(objectClass=inetOrgPerson)(!(employeeType=left))(uid={username}))',
+    }),
+  )
+  t.match(bad, [/ → correct it; without it everybody else gets in, too; or let the service account read/])
+})
+
+/** A rule that keeps an attribute from the service account. */
+function hidden(attribute: string): string {
+  return `access to attrs=${attribute} by dn.exact="cn=gatehouse,ou=services,dc=corp,dc=example" none`
+}
+
+t.test('a name that no person has moves no base and adds no attribute', async t => {
+  const slapd = await startSlapd(t, { ...fresh, ldif: await ldifWith(t, strangers) })
+  const about = async (user: string, changes: object) =>
+    (await examine(t, corpBackend(slapd, changes), '--user', user)).bad
+  const people = { base_dn: 'ou=people,dc=corp,dc=example' }
+  for (const user of ['staff', 'gatehouse', 'left', 'printer']) {
+    t.match(
+      await about(user, people),
+      [/^fail user \w+: nobody that the service account can see has this name/],
+      user,
+    )
+  }
+  t.match(await about('staff', { user_filter: '(uid={username})' }), [
+    /^fail user staff: nobody .* \(cn=staff,ou=groups,\S+ has it, and is no person\) → is the name right\?/,
+  ])
+  t.match(await about('visitor', people), [
+    /^fail user visitor: uid=visitor,ou=guests,\S+ lies outside `base_dn`, below which there are people → if whoever else is below dc=corp,dc=example may get in, too, set `base_dn: dc=corp,dc=example`/,
+  ])
+  for (const user_filter of [
+    '(&(objectClass=top)(uid={username}))',
+    '(&(!(employeeType=left))(uid={username}))',
+  ]) {
+    const { bad } = await examine(
+      t,
+      corpBackend(slapd, { base_dn: 'ou=groups,dc=corp,dc=example', user_filter }),
+    )
+    t.match(
+      bad,
+      [/^fail base_dn: nobody like this is below ou=groups,.* → set `base_dn: ou=\w+,dc=corp,dc=example`/],
+      user_filter,
+    )
+  }
+})
+
+t.test('the clause that is proposed finds the name as it is there', async t => {
+  const slapd = await startSlapd(t, { ...fresh, ldif: await ldifWith(t, strangers) })
+  const names = { upn_suffixes: ['corp.example'] }
+  const about = async (changes: object, ...args: string[]) =>
+    (await examine(t, corpBackend(slapd, { names, ...changes }), ...args)).bad
+  const cloud = { base_dn: 'ou=cloud,dc=corp,dc=example' }
+  const nowhere = { user_filter: '(&(objectClass=inetOrgPerson)(employeeNumber={username}))' }
+  t.match(await about({ base_dn: 'ou=mailonly,dc=corp,dc=example', ...nowhere }), [
+    /^fail user_filter: people are there .* → .* look for the name in mail or cn, such as \(mail=\{mail\}\)/,
+  ])
+  t.match(await about({ ...cloud, ...nowhere }), [
+    / → .* look for the name in uid or cn, such as \(uid=\{input\}\)/,
+  ])
+  t.match(await about({ ...cloud, user_filter: '(uid={username})' }, '--user', 'zoe@corp.example'), [
+    /^fail user zoe@corp\.example: uid of uid=zoe@corp\.example,\S+ is zoe@corp\.example, and .* another part .* → write \(uid=\{input\}\) in `user_filter`/,
+  ])
+  t.match(await about({ user_filter: '(mail={mail})' }, '--user', 'alice'), [
+    /^fail user alice: found by uid, .* → add \(uid=\{username\}\) to `user_filter`: \(\|\(mail=\{mail\}\)\(uid=\{username\}\)\)$/,
+  ])
+  // A clause alone in its place would lose the class that the preset asks for.
+  t.match(await about({}, '--user', 'Alice Liddell'), [
+    /^fail user Alice Liddell: found by cn, .* → set `user_filter: \(&\(objectClass=inetOrgPerson\)\(\|\(uid=\{username\}\)\(mail=\{mail\}\)\(cn=\{username\}\)\)\)`$/,
+  ])
+  t.match(await about({ names: { netbios: 'CORP' } }, '--user', 'nomail@corp.example'), [
+    / set `names: \{ netbios: CORP, upn_suffixes: \[corp\.example\] \}`$/,
+  ])
+})
+
+t.test('a denied group that cannot be read is not said to keep nobody out', async t => {
+  const slapd = await startSlapd(t, {
+    ...fresh,
+    access: 'access to dn.exact="cn=wiki-editors,ou=groups,dc=corp,dc=example" by * none',
+  })
+  const { bad, code } = await examine(
+    t,
+    corpBackend(slapd, { groups: { denied: ['wiki-editors'] } }),
+    '--user',
+    'bob',
+  )
+  t.match(bad, [
+    /^warn groups\.denied "wiki-editors": .*, or the group cannot be seen → correct it, or let the service account read the group$/,
+  ])
+  t.equal(code, 0)
+})
+
+t.test('a base that only the directory can read is said, although everybody is found', async t => {
+  const slapd = await startSlapd(t, fresh)
+  for (const base_dn of [
+    'ou=people,domainComponent=corp,domainComponent=example',
+    'organizationalUnitName=people,dc=corp,dc=example',
+  ]) {
+    const { bad, code } = await examine(t, corpBackend(slapd, { base_dn }), '--user', 'alice')
+    t.match(bad, [
+      /^fail person uid=alice,.* so every login fails → write `base_dn` as the server does: `base_dn: ou=people,dc=corp,dc=example`$/,
+    ])
+    t.equal(code, 1)
+  }
+})
+
+/** The directory of all tests, with more in it. */
+async function ldifWith(t: Test, more: string): Promise<string> {
+  const file = join(t.testdir(), 'more.ldif')
+  writeFileSync(file, readFileSync('fixtures/ldap/corp.ldif', 'utf8') + more)
+  return file
+}
+
+/** People in other places, and what has the name of somebody and is nobody. */
+const strangers = `
+dn: ou=guests,dc=corp,dc=example
+objectClass: organizationalUnit
+ou: guests
+
+dn: uid=visitor,ou=guests,dc=corp,dc=example
+objectClass: inetOrgPerson
+uid: visitor
+cn: Visitor
+sn: Visitor
+
+dn: cn=left,ou=groups,dc=corp,dc=example
+objectClass: organizationalRole
+cn: left
+
+dn: cn=deleted users,dc=corp,dc=example
+objectClass: organizationalRole
+cn: deleted users
+
+dn: uid=left,cn=deleted users,dc=corp,dc=example
+objectClass: inetOrgPerson
+uid: left
+cn: Left
+sn: Left
+
+dn: cn=printer,ou=services,dc=corp,dc=example
+objectClass: organizationalRole
+cn: printer
+
+dn: ou=mailonly,dc=corp,dc=example
+objectClass: organizationalUnit
+ou: mailonly
+
+dn: cn=Mo,ou=mailonly,dc=corp,dc=example
+objectClass: inetOrgPerson
+cn: Mo
+sn: Mo
+mail: mo@corp.example
+
+dn: ou=cloud,dc=corp,dc=example
+objectClass: organizationalUnit
+ou: cloud
+
+dn: uid=zoe@corp.example,ou=cloud,dc=corp,dc=example
+objectClass: inetOrgPerson
+uid: zoe@corp.example
+cn: Zoe
+sn: Zoe
+`
 
 /** With a certificate that nobody has to be warned of. */
 const fresh = { certificate: { validUntil: Date.now() + 100 * 86_400_000 } }

@@ -5,7 +5,7 @@ import { anything } from '../syntax/filter.ts'
 import type { ServiceIdentity } from '../wire/connection.ts'
 import { nameResult, SUCCESS } from '../wire/result.ts'
 import { fail, ok } from './finding.ts'
-import { explainRefusal } from './refusal.ts'
+import { explainRefusal, GIVE_ACCOUNT } from './refusal.ts'
 import type { RootDse } from './root-dse.ts'
 import type { Session } from './session.ts'
 
@@ -44,7 +44,8 @@ export async function* examineBase(about: BaseExamined): AsyncGenerator<Finding,
   const known = contexts.length > 0 ? `; this directory has ${contexts.join(' and ')}` : ''
   const holding = contexts.find(context => isBelow(base, context))
   if (answer.code === REFERRAL || (contexts.length > 0 && holding === undefined)) {
-    const proposed = option === 'base_dn' ? (rootDse?.defaultContext ?? contexts[0]) : undefined
+    const proposed =
+      option === 'base_dn' ? (rootDse?.defaultContext ?? contexts.find(mayHavePeople)) : undefined
     const advice = proposed === undefined ? `correct \`${option}\`` : `set \`base_dn: ${proposed}\``
     yield fail(check, `it is not of this directory (${nameResult(answer)})${known}`, advice)
     return false
@@ -94,9 +95,7 @@ function whoever(method: ServiceIdentity['method']): string {
 }
 
 function letRead(method: ServiceIdentity['method'], what: string): string {
-  return method === 'anonymous'
-    ? 'give `bind` an account: `dn` and `password_file`'
-    : `let the service account read ${what}`
+  return method === 'anonymous' ? GIVE_ACCOUNT : `let the service account read ${what}`
 }
 
 async function nearestAncestor(session: Session, dn: string): Promise<string | undefined> {
@@ -104,6 +103,14 @@ async function nearestAncestor(session: Session, dn: string): Promise<string | u
     if ((await session.read(parent, ['1.1'])) !== undefined) return parent
   }
   return undefined
+}
+
+/** Naming contexts in which servers keep what is about themselves. */
+const OF_THE_SERVER =
+  /^(cn=(config|configuration|monitor|schema|changelog|accesslog)|o=(ipaca|netscaperoot)|dc=(domain|forest)dnszones)\b/i
+
+export function mayHavePeople(context: string): boolean {
+  return context !== '' && !OF_THE_SERVER.test(context)
 }
 
 /** Each DN above this one, the nearest first, as they are spelled in it. */

@@ -29,6 +29,8 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
   const { base_dn, bind } = settings.options
   const { method } = settings.service
   let step = `base_dn ${base_dn}`
+  // What no login asks keeps nobody out.
+  let mayLogIn = false
   try {
     if (!(yield* examineBase({ session, option: 'base_dn', base: base_dn, rootDse, method }))) return
     step = 'groups'
@@ -50,6 +52,7 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
       signal,
     }
     const found = yield* examinePerson(person)
+    mayLogIn = true
     step = 'groups'
     yield* examinePatterns(patterns, groupList, found?.groups ?? [], settings)
     if (rootDse?.activeDirectory !== true) return
@@ -61,7 +64,8 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
     const somebody = found !== undefined && !(await isOwn(found.dn)) ? found.dn : undefined
     yield* examineServiceRights(session, rootDse, somebody)
   } catch (error) {
-    yield noAnswer(step, error, method)
+    const finding = noAnswer(step, error, method)
+    yield mayLogIn ? { ...finding, status: 'warn' } : finding
   }
 }
 

@@ -1,6 +1,6 @@
 /** A `user_filter`, or a `groups.filter`, taken apart: what says who somebody is, and what says which entries are people at all. */
 import { AndFilter, EqualityFilter, type Filter, OrFilter, PresenceFilter } from 'ldapts'
-import { allOf, anyOf, anything, equals, parseFilter } from '../syntax/filter.ts'
+import { allOf, anyOf, anything, parseFilter } from '../syntax/filter.ts'
 
 /** A clause that is the same for everybody, such as `(objectClass=person)`. */
 export interface FixedClause {
@@ -58,16 +58,17 @@ export function has(attribute: string): Filter {
   return new PresenceFilter({ attribute })
 }
 
-/** This name in this attribute. */
-export function named(attribute: string, name: string): Filter {
-  return equals(attribute, name)
-}
-
 function clausesOf(filter: Filter): readonly Filter[] {
   return filter instanceof AndFilter ? filter.filters.flatMap(clausesOf) : [filter]
 }
 
-function hasName(filter: Filter): boolean {
+/** The class that a clause asks for. */
+export function classIn({ text }: FixedClause): string | undefined {
+  return /^\(objectClass=([^*()]+)\)$/i.exec(text)?.[1]
+}
+
+/** Looks for the name of somebody. */
+export function hasName(filter: Filter): boolean {
   return /\{(username|input|mail|dn)\}/.test(filter.toString())
 }
 

@@ -1,6 +1,6 @@
 /**
  * Each pattern of `groups` is looked up: one that matches no group is silent at every login, and in `groups.denied` it lets in
- * whom it should keep out.
+ * whom it should keep out. A group that cannot be read is matched all the same, by what people's entries list.
  */
 import type { Finding } from '../../../plugin.ts'
 import { type Group, isSidPattern, matchGroups, type NamedGroup, readGroup } from '../groups/group.ts'
@@ -12,7 +12,8 @@ import { parseSid } from '../syntax/sid.ts'
 import { fail, warn } from './finding.ts'
 import { asGroup, type GroupList } from './group-list.ts'
 import { nearest } from './nearest.ts'
-import { SearchRefused, type Session } from './session.ts'
+import { quietly } from './quietly.ts'
+import type { Session } from './session.ts'
 
 type Option = 'required' | 'denied' | 'roles'
 
@@ -81,18 +82,16 @@ export async function* examinePatterns(
   }
 }
 
-const CONSEQUENCES = {
-  required: 'so nobody gets in by it',
-  denied: 'so it keeps nobody out',
-} as const
-
 function matchesNone({ option, pattern, role, meant }: LookedUp, { base }: GroupList): Finding {
   const check = `groups.${option} "${pattern}"`
-  const consequence = option === 'roles' ? `so nobody gets the role ${role}` : CONSEQUENCES[option]
-  const detail = `matches no group that the service account can see below ${base}, ${consequence}`
-  const advice =
-    meant === undefined ? `correct it, or take it out of \`groups.${option}\`` : `did you mean "${meant}"?`
-  return option === 'roles' ? warn(check, detail, advice) : fail(check, detail, advice)
+  const detail = `matches no group that the service account can see below ${base}`
+  // Never to be taken out: a group that cannot be seen may keep people out by this very pattern.
+  const correct = 'correct it, or let the service account read the group'
+  const advice = meant === undefined ? correct : `did you mean "${meant}"?`
+  if (option === 'roles') return warn(check, `${detail}, so nobody gets the role ${role}`, advice)
+  if (option === 'required') return fail(check, `${detail}, so nobody gets in by it`, advice)
+  const unsure = 'it is misspelled and keeps nobody out, or the group cannot be seen'
+  return warn(check, `${detail}: ${unsure}`, meant === undefined ? correct : `${advice} If not, ${correct}`)
 }
 
 async function lookUp(
@@ -101,7 +100,8 @@ async function lookUp(
   pattern: string,
   matches: LookedUp['matches'],
 ): Promise<Pick<LookedUp, 'groups' | 'known' | 'meant'>> {
-  const direct = await findDirectly(session, list, pattern)
+  const direct = await quietly(findDirectly(session, list, pattern))
+  // A referral, perhaps: it lies in another directory.
   if (direct === undefined) return { groups: [], known: false }
   const groups = direct.filter(group => matches([group]))
   if (groups.length > 0) return { groups, known: true }
@@ -135,14 +135,8 @@ async function findDirectly(
     if (pattern.includes('\\')) return []
     return list.matching(anyOf(NAMES.map(attribute => equals(attribute, pattern))))
   }
-  try {
-    const entry = await session.read(pattern, ['objectClass', 'objectSid'])
-    return entry === undefined || isOtherThanGroup(entry) ? [] : [asGroup(entry)]
-  } catch (error) {
-    // A referral: it lies in another directory.
-    if (error instanceof SearchRefused) return undefined
-    throw error
-  }
+  const entry = await session.read(pattern, ['objectClass', 'objectSid'])
+  return entry === undefined || isOtherThanGroup(entry) ? [] : [asGroup(entry)]
 }
 
 /** Such as a folder of groups. */

@@ -1,10 +1,10 @@
 /** Who is a person among the entries that a search finds, and where else to look for them. */
 import type { LdapOptions } from '../options.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
-import { anyOf, equals } from '../syntax/filter.ts'
+import { allOf, anyOf, equals } from '../syntax/filter.ts'
 import type { ServiceIdentity } from '../wire/connection.ts'
-import { parentsOf } from './base.ts'
-import { type FilterParts, has } from './filter-parts.ts'
+import { mayHavePeople, parentsOf } from './base.ts'
+import { classIn, type FilterParts, has } from './filter-parts.ts'
 import type { IsOwn } from './own-account.ts'
 import type { RootDse } from './root-dse.ts'
 import type { Session } from './session.ts'
@@ -30,6 +30,8 @@ const PERSON_CLASSES = [
   'krbPrincipalAux',
 ]
 
+type Filter = Parameters<Session['find']>[1]
+
 export interface Surroundings {
   readonly session: Session
   readonly options: LdapOptions
@@ -40,28 +42,34 @@ export interface Surroundings {
   readonly isOwn: IsOwn
 }
 
-/** Entries of people, whatever the configuration says of them: by their class, or where that is hidden by a login name. */
-export const anyPerson = anyOf([
-  ...PERSON_CLASSES.map(name => equals('objectClass', name)),
-  ...['uid', 'userPrincipalName'].map(has),
-])
+/** By their class, one that the filter asks for included, or where that is hidden by a login name. */
+function anyPerson(parts: FilterParts): Filter {
+  const classes = [...PERSON_CLASSES, ...classesIn(parts)].map(name => equals('objectClass', name))
+  return anyOf([...classes, ...['uid', 'userPrincipalName'].map(has)])
+}
+
+/** Classes of a directory's own that make somebody a person. */
+function classesIn({ fixed }: FilterParts): readonly string[] {
+  return fixed.flatMap(clause => classIn(clause) ?? []).filter(name => !/^top$|group/i.test(name))
+}
 
 /** More than the service account and the machines that come first. */
 const MOST = 20
-
-type Filter = Parameters<Session['find']>[1]
-
 /**
  * Those below a base who fit and can be people.
  *
  * @throws {DirectoryFailure} if no answer came
  */
 export async function findPeople(
-  around: Pick<Surroundings, 'session' | 'isOwn'>,
+  around: Pick<Surroundings, 'session' | 'isOwn' | 'parts'>,
   base: string,
-  filter: Filter,
+  filter?: Filter,
 ): Promise<readonly DirectoryEntry[]> {
-  return (await findOthers(around, base, filter)).filter(canBePerson)
+  const { parts } = around
+  // Without (objectClass=*) where nothing is asked: the class may be hidden.
+  const whom = filter === undefined ? anyPerson(parts) : allOf(filter, anyPerson(parts))
+  const found = await findOthers(around, base, whom)
+  return found.filter(entry => canBePerson(entry, classesIn(parts)))
 }
 
 /** Those below a base who fit, the service account and machines left out. */
@@ -77,10 +85,15 @@ export async function findOthers(
   return others
 }
 
+/** Where FreeIPA keeps those who left or are to come, copies of entries for old clients, and accounts of programs. */
+const NOBODYS_PLACES = /(^|,) *cn=(deleted users|staged users|provisioning|compat|sysaccounts) *(,|$)/i
+
 /** One who does not show their classes may be one, too. */
-function canBePerson(entry: DirectoryEntry): boolean {
+function canBePerson(entry: DirectoryEntry, more: readonly string[]): boolean {
+  if (NOBODYS_PLACES.test(entry.dn)) return false
   const classes = entry.texts('objectClass')
-  return classes.length === 0 || classes.some(isPersonClass) || entry.texts('uid').length > 0
+  if (classes.length === 0 || entry.texts('uid').length > 0) return true
+  return classes.some(name => isPersonClass(name) || more.some(each => same(each, name)))
 }
 
 function hasClass(entry: DirectoryEntry, name: string): boolean {
@@ -98,8 +111,7 @@ export async function findAbove(
 ): Promise<DirectoryEntry | undefined> {
   const contexts = rootDse?.namingContexts ?? parentsOf(base).slice(-1)
   for (const context of contexts) {
-    if (same(context, base) || context === '' || /^cn=(config|monitor|schema|changelog)\b/i.test(context))
-      continue
+    if (same(context, base) || !mayHavePeople(context)) continue
     const [entry] = await find(context)
     if (entry !== undefined) return entry
   }

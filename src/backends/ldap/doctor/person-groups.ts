@@ -5,9 +5,11 @@ import type { FoundGroups } from '../groups/group.ts'
 import { admit, type Person } from '../person/user.ts'
 import { orAbort } from '../wire/deadline.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
+import { betterAbout } from './better-preset.ts'
 import { fail, ok, warn } from './finding.ts'
 import { warnOfHidden } from './hidden-groups.ts'
 import type { PersonExamined } from './person.ts'
+import { asFarAsKnown } from './quietly.ts'
 import { whyNoGroups } from './why-no-groups.ts'
 
 export interface GroupsOfPerson {
@@ -54,8 +56,8 @@ export async function* describeGroups(
   const outcome = refusal !== undefined && asked === undefined ? `; not let in: ${refusal}` : ''
   yield ok(check, `${groups.length === 0 ? 'none' : `${shown}${more}`}, found by ${way}${roles}${outcome}`)
   if (refusal !== undefined) yield* warnOfRefusal(about, found, refusal)
-  yield* warnOfHidden(about, person, found)
-  if (groups.length === 0) yield* whyNoGroups(about, person)
+  yield* asFarAsKnown(warnOfHidden(about, person, found))
+  if (groups.length === 0) yield* asFarAsKnown(whyNoGroups(about, person))
 }
 
 function* warnOfRefusal(
@@ -78,7 +80,7 @@ function* warnOfRefusal(
 
 /** What the finder says, by the option that it names. */
 function adviceOn(reason: string, { rootDse, settings }: PersonExamined): string {
-  const better = rootDse?.betterPreset
+  const better = betterAbout('nesting', settings.options, rootDse)
   const [, cap] = /\bgroups\.(max_depth|max)\b/.exec(reason) ?? []
   if (cap !== undefined) return `raise \`groups.${cap}\`, or ask why somebody has so many groups`
   if (/\bgroups\.timeout\b/.test(reason)) {

@@ -3,11 +3,16 @@ import type { BackendServices, Finding } from '../../../plugin.ts'
 import { userFilterOf } from '../effective.ts'
 import type { Group } from '../groups/group.ts'
 import { type Person, readPerson, requestedAttributes } from '../person/user.ts'
+import type { Preset } from '../presets/preset.ts'
 import type { Settings } from '../settings.ts'
+import { isUnder, parseDn } from '../syntax/dn.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
 import type { Names } from '../syntax/filter.ts'
-import { SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
+import { DirectoryFailure } from '../wire/failure.ts'
+import { ADMIN_LIMIT_EXCEEDED, nameResult, SIZE_LIMIT_EXCEEDED, SUCCESS } from '../wire/result.ts'
 import { examineAttributes } from './attributes.ts'
+import { parentsOf } from './base.ts'
+import { betterAbout } from './better-preset.ts'
 import { takeApart } from './filter-parts.ts'
 import { fail, ok, warn } from './finding.ts'
 import type { GroupList } from './group-list.ts'
@@ -16,6 +21,7 @@ import { findMember } from './members.ts'
 import { readNames } from './names.ts'
 import type { IsOwn } from './own-account.ts'
 import { describeGroups, findGroups, type GroupsOfPerson } from './person-groups.ts'
+import { quietly } from './quietly.ts'
 import { explainRefusal } from './refusal.ts'
 import type { RootDse } from './root-dse.ts'
 import type { Session } from './session.ts'
@@ -44,6 +50,9 @@ export interface Sample {
   readonly groups: readonly Group[]
 }
 
+/** Results of a search for everybody that say nothing about one for a name: timeLimitExceeded, adminLimitExceeded. */
+const TOO_MANY: ReadonlySet<number> = new Set([3, ADMIN_LIMIT_EXCEEDED])
+
 /** Enough to have somebody else than the service account. */
 const SEVERAL = 3
 
@@ -60,7 +69,12 @@ export async function* examinePerson(about: PersonExamined): AsyncGenerator<Find
     return undefined
   }
   const { code, message, entries } = await search(about, names)
-  if (code !== SUCCESS && code !== SIZE_LIMIT_EXCEEDED) {
+  if (names === undefined && TOO_MANY.has(code) && entries.length === 0) {
+    const detail = `the directory does not look through everybody: ${nameResult({ code, message })}`
+    yield warn('people', detail, 'try with `--user` and the name of somebody who should get in')
+    return undefined
+  }
+  if (code !== SUCCESS && code !== SIZE_LIMIT_EXCEEDED && (names || !TOO_MANY.has(code))) {
     const { reason, advice } = explainRefusal({ code, message }, service.method)
     yield fail('user_filter', reason, advice ?? 'correct `user_filter`, or what the service account may read')
     return undefined
@@ -104,32 +118,49 @@ async function* whyNotFound(about: PersonExamined, names: Names | undefined): As
   const { options, userFilter, service } = settings
   const parts = takeApart(userFilterOf(options) ?? '')
   const around = { session, options, base: options.base_dn, parts, rootDse, method: service.method, isOwn }
-  const someone = names && (await session.find(options.base_dn, userFilter.forAnyone())).length > 0
-  if (!someone || user === undefined) yield* whyNobody(around)
-  else yield { ...(await whyNotThisOne(around, { user, names, userFilter })), user: 'missing' }
+  const anyone = names && (await quietly(session.find(options.base_dn, userFilter.forAnyone())))
+  // Where the directory does not look through everybody, most will be found.
+  if (names && user !== undefined && anyone?.length !== 0) {
+    yield { ...(await whyNotThisOne(around, { user, names, userFilter })), user: 'missing' }
+    return
+  }
+  try {
+    yield* whyNobody(around)
+  } catch (error) {
+    if (!(error instanceof DirectoryFailure)) throw error
+    const detail = `it finds nobody below ${options.base_dn}, and no search says why: ${error.message}`
+    yield fail(
+      'user_filter',
+      detail,
+      'correct `user_filter` or `base_dn`, or what the service account may read',
+    )
+  }
 }
 
 /** A person as far as they could be read. */
 interface Looked {
   readonly entry: DirectoryEntry
-  /** Undefined: their id or their groups cannot be read. */
+  /** Undefined: their id or their groups cannot be read, or their DN is not below the base as it is spelled. */
   readonly person: Person | undefined
   readonly groups: GroupsOfPerson | undefined
 }
 
 async function look(about: PersonExamined, entry: DirectoryEntry): Promise<Looked> {
-  const person = readPerson(entry, about.settings, about.services.clock.wall())
+  const { settings, services } = about
+  const person = isUnder(entry.dn, settings.options.base_dn)
+    ? readPerson(entry, settings, services.clock.wall())
+    : undefined
   return { entry, person, groups: person && about.withGroups ? await findGroups(about, person) : undefined }
 }
 
 /** Anybody will do, but who is let in says more: whether the required groups are the right ones. */
 async function findAdmitted(about: PersonExamined, entry: DirectoryEntry): Promise<Looked> {
-  const { session, settings, isOwn, patterns } = about
+  const { settings, patterns } = about
   const looked = await look(about, entry)
   const found = looked.groups?.found
   if (!found || !settings.required || settings.required(found.groups)) return looked
   const required = patterns.flatMap(({ option, groups }) => (option === 'required' ? groups : []))
-  const member = await findMember(session, settings, required, isOwn)
+  const member = await findMember(about, required)
   return member === undefined ? looked : look(about, member)
 }
 
@@ -140,6 +171,10 @@ async function* describePerson(
   const { session, settings, rootDse, user } = about
   const check = `person ${entry.dn}`
   const found = user === undefined ? {} : ({ user: 'found' } as const)
+  if (!isUnder(entry.dn, settings.options.base_dn)) {
+    yield { ...notUnder(entry.dn, settings.options.base_dn), ...found }
+    return { dn: entry.dn, groups: [] }
+  }
   if (person === undefined) {
     yield { ...(await whyNoId(session, settings, rootDse, entry)), ...found }
     return { dn: entry.dn, groups: [] }
@@ -150,9 +185,25 @@ async function* describePerson(
   const usable = state === undefined ? ok(check, detail) : warn(check, detail, 'this account may not log in')
   yield { ...usable, ...found }
   yield* missingNames(about, entry, person)
-  yield* examineAttributes(about, entry)
   if (groups !== undefined) yield* describeGroups(about, person, groups)
+  // Last, as a search that takes too long ends the connection.
+  yield* examineAttributes(about, entry)
   return { dn: entry.dn, groups: groups?.found?.groups ?? [] }
+}
+
+/**
+ * The directory knows more spellings of a DN than a login does, which refuses whoever does not seem to be below the base.
+ */
+function notUnder(dn: string, base: string): Finding {
+  const check = `person ${dn}`
+  if (parseDn(dn) === undefined) {
+    const detail = 'no login can read this DN (RFC 4514 as it is mostly written), so that each one fails'
+    return fail(check, detail, 'give the entry a name without quotes around it, and without a # in front')
+  }
+  const depth = parseDn(base)?.length
+  const spelled = [dn, ...parentsOf(dn)].find(each => parseDn(each)?.length === depth)
+  const detail = `its DN is not below \`base_dn: ${base}\` as that is spelled, so every login fails`
+  return fail(check, detail, `write \`base_dn\` as the server does: \`base_dn: ${spelled ?? dn}\``)
 }
 
 /** What the preset reads and this entry does not show. */
@@ -163,14 +214,24 @@ function* missingNames(
 ): Generator<Finding> {
   const { usernameAttribute, emailAttribute } = settings.preset
   const check = `person ${entry.dn}`
-  const better = rootDse?.betterPreset
-  const instead = better === undefined ? undefined : `it is the preset's: set \`preset: ${better}\``
+  const instead = (about: keyof Preset) => {
+    const better = betterAbout(about, settings.options, rootDse)
+    return better && `it is the preset's: set \`preset: ${better}\``
+  }
   if (entry.texts(usernameAttribute).length === 0) {
     const detail = `no ${usernameAttribute} that the service account can read, so apps are told the id for a name`
-    yield warn(check, detail, instead ?? `let the service account read ${usernameAttribute}`)
+    yield warn(
+      check,
+      detail,
+      instead('usernameAttribute') ?? `let the service account read ${usernameAttribute}`,
+    )
   }
   if (user.email === undefined) {
     const advice = 'harmless, unless your apps need it: may the service account read it?'
-    yield warn(check, `no ${emailAttribute} that the service account can read`, instead ?? advice)
+    yield warn(
+      check,
+      `no ${emailAttribute} that the service account can read`,
+      instead('emailAttribute') ?? advice,
+    )
   }
 }

@@ -2,7 +2,13 @@
 import type { Finding } from '../../../plugin.ts'
 import type { ServiceIdentity } from '../wire/connection.ts'
 import { DirectoryFailure, type Explanation } from '../wire/failure.ts'
-import { type Answer, explainResult, nameResult, refusesAnonymous } from '../wire/result.ts'
+import {
+  ADMIN_LIMIT_EXCEEDED,
+  type Answer,
+  explainResult,
+  nameResult,
+  refusesAnonymous,
+} from '../wire/result.ts'
 import { fail } from './finding.ts'
 import { SearchRefused } from './session.ts'
 
@@ -10,9 +16,13 @@ type Method = ServiceIdentity['method']
 
 /** Whoever is bound has rights, or has not; whoever is not is told so in many ways (RFC 4513 section 5.1.1). */
 const NOT_FOR_ANYBODY: ReadonlySet<number> = new Set([1, 48, 50, 53])
-const TOO_MUCH: ReadonlySet<number> = new Set([3, 11, 51])
+const TOO_MUCH: ReadonlySet<number> = new Set([3, 51])
 
-const GIVE_ACCOUNT = 'give `bind` an account: `dn` and `password_file`'
+/** The two together are refused by `check`. */
+export const GIVE_ACCOUNT =
+  'take out `bind.method: anonymous` and give `bind` an account: `dn` and `password_file`'
+const LIMITED =
+  'index the attributes that `user_filter` looks in, or raise the limits of the service account in the directory'
 const OVERLOAD = 'is the directory overloaded? `operation_timeout` says how long it is waited for'
 
 /** The directory answered otherwise than with entries. */
@@ -24,6 +34,7 @@ export function explainRefusal(answer: Answer, method: Method): Explanation {
     }
   }
   const { reason, advice } = explainResult(answer)
+  if (answer.code === ADMIN_LIMIT_EXCEEDED) return { reason, advice: LIMITED }
   return { reason, advice: TOO_MUCH.has(answer.code) ? OVERLOAD : advice }
 }
 
