@@ -8,7 +8,7 @@ import type { ReceivedRequest } from '../support/ldap-server.ts'
 import { attemptsOf } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
 import { behave, directory, onSearch, onUserBind, openScriptedScene, type Script } from './scripted-scene.ts'
-import { cpuMs, residentBytes } from './vitals.ts'
+import { loopCpuMs as cpuMs, residentBytes } from './vitals.ts'
 
 const { alice, bob } = corpPeople
 const people = [alice, bob]
