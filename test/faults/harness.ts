@@ -302,7 +302,9 @@ async function writeConfig(cwd: string, options: SceneOptions, deadlineMs: numbe
     admin: { host: '127.0.0.1', port: 0 },
     database: 'data/gatehouse.db',
     log: { level: 'info', format: 'json' },
-    backends: [...(options.before ?? []), corp, { id: 'local', type: 'local' }],
+    // Not asked about the directory's people, whom it would hash a password for each time that the directory has no answer:
+    // that would slow down its own as any crowd does, whatever the fault.
+    backends: [...(options.before ?? []), corp, { id: 'local', type: 'local', username_filter: [LOCAL.uid] }],
     ...options.config,
   }
   // JSON is YAML.
