@@ -14,12 +14,13 @@ import { attemptsOf, newFolder, openScene } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
 import { RUDE_NAMES, RUDE_PLUGIN } from './rude-plugin.ts'
 import { directory, onSearch, onUserBind, openScriptedScene } from './scripted-scene.ts'
-import { openDescriptors } from './vitals.ts'
+import { openDescriptors, ownMs, peakBytes } from './vitals.ts'
 
 const { alice, bob } = corpPeople
 const people = [alice, bob]
 const slapd = await startSlapd(t)
 const tls = { ca_file: slapd.caFile }
+const MEBIBYTE = 1024 * 1024
 
 t.test(
   'F38 a plugin that throws, hangs, answers twice or answers anything but an acceptance accepts nobody',
@@ -47,7 +48,7 @@ t.test(
       [{ level: 'error', at: [/rude\.js/] }],
       'a promise that it let go of is told, and ends nothing',
     )
-    await holdInvariants(t, scene, { people })
+    await holdInvariants(t, scene, { people, slips: 1 })
   },
 )
 
@@ -63,20 +64,27 @@ t.test('F39 a daemon that has no descriptor left sheds, accepts nobody for it, a
     for (const socket of sockets) socket.destroy()
   })
   const { hostname, port } = new URL(scene.daemon.url)
-  let refused = 0
   for (let count = 1; count <= 120; count++) {
     const socket = connect(Number(port), hostname)
     sockets.push(socket.on('error', () => {}))
     await new Promise(resolve => socket.once('connect', resolve).once('error', resolve))
   }
+  // The daemon takes them on in its own time.
+  for (const until = performance.now() + 5_000; openDescriptors(pid) < 75; await pause(20)) {
+    if (performance.now() > until) break
+  }
   t.ok(openDescriptors(pid) >= 75, `${openDescriptors(pid)} of 80 descriptors are in use`)
   // The directory has to be dialled anew, and there is nothing to do it with.
   proxy.cut('rst')
+  let shed = 0
   for (let attempt = 1; attempt <= 12; attempt++) {
-    const made = await scene.login(alice, attempt % 2 ? 'wrong' : 'right').catch(() => undefined)
-    if (made?.status !== 200) refused++
+    const right = attempt % 2 === 0
+    // Undefined: not even the connection to the daemon came about.
+    const made = await scene.login(alice, right ? 'right' : 'wrong').catch(() => undefined)
+    if (made === undefined || made.status === 503) shed++
+    if (right) t.not(made?.status, 401, 'a right password is not called wrong')
   }
-  t.ok(refused >= 6, `${refused} of 12 got no verdict`)
+  t.equal(shed, 12, 'nobody got a verdict')
   for (const socket of sockets) socket.destroy()
   await scene.fault(async () => {})
   await holdInvariants(t, scene, { people, starved: true })
@@ -99,7 +107,7 @@ t.test('F39 a daemon on a tenth of a processor is slow, and nothing else', async
     async () => {
       const made = await Promise.all(Object.values(corpPeople).map(person => scene.login(person)))
       // Late is an outage; wrong it is not.
-      t.ok(made.every(({ status }) => status === 200 || status === 503 || status === 401))
+      t.ok(made.every(({ status }) => status === 200 || status === 503))
       t.equal((await scene.login(alice)).status, 200)
     },
     async () => {
@@ -119,8 +127,10 @@ t.test('F39 a daemon with little memory serves a crowd', async t => {
   await scene.fault(async () => {
     for (let round = 1; round <= 10; round++) {
       const made = await Promise.all(Object.values(corpPeople).map(person => scene.login(person)))
-      t.ok(made.every(({ status }) => status === 200 || status === 401))
+      t.equal(countOf(made, 200), made.length, `round ${round}`)
     }
+    const peak = peakBytes(scene.daemon.process.pid ?? 0)
+    t.ok(peak < 256 * MEBIBYTE, `in ${Math.round(peak / MEBIBYTE)} MiB`)
   })
   await holdInvariants(t, scene, { people, starved: true })
 })
@@ -248,7 +258,7 @@ t.test(
         t.equal(countOf(made, status), made.length, `${whenUnreadable} ${scene.tale(made)}`)
         if (status === 503) t.match(scene.tale(made), /300 ms/)
         t.ok(
-          made.every(({ ms, crowdedMs }) => ms - crowdedMs < 1_500),
+          made.every(({ ms, crowdedMs }) => ownMs(ms, crowdedMs) < 1_500),
           'in their own time',
         )
       }, misbehave)
@@ -263,8 +273,8 @@ t.test(
     const many = Array.from({ length: 1_200 }, (_, number) => `cn=g${number},ou=groups,dc=corp,dc=example`)
     for (const [what, groups, status] of [
       ['1,200 groups', {}, 200],
-      ['more than groups.max', { max: 1_000 }, 503],
-      ['deeper than groups.max_depth', { max_depth: 3 }, 503],
+      ['more than groups.max allows', { max: 1_000 }, 503],
+      ['deeper than groups.max_depth allows', { max_depth: 3 }, 503],
     ] as const) {
       const { scene, misbehave } = await openScriptedScene(t, {
         corp: { groups },
@@ -297,6 +307,8 @@ t.test(
         const made = await scene.login(alice)
         await scene.settled()
         t.equal(made.status, status, `${what} ${scene.tale([made])}`)
+        const [cap] = /groups\.max\w* allows/.exec(what) ?? []
+        if (cap !== undefined) t.match(scene.stepOf(made)?.detail, `more groups than ${cap}`)
       }, misbehave)
       await holdInvariants(t, scene, { people })
     }

@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { corpPeople } from '../support/corp.ts'
 import { type Daemon, runCommand, startDaemon } from '../support/daemon.ts'
 import type { TestScope } from '../support/slapd.ts'
-import { crowdedMs, openDescriptors, residentBytes } from './vitals.ts'
+import { crowdedMs, forgetPeak, openDescriptors, residentBytes } from './vitals.ts'
 
 /**
  * The daemon as a process, in front of a directory that is about to have trouble, with local users who have none. Everything
@@ -30,6 +30,8 @@ export interface Attempt {
   readonly crowdedMs: number
   readonly requestId: string
   readonly code: unknown
+  /** Seconds, where the answer says so. */
+  readonly retryAfter: number | undefined
   /** Made while a fault was on. */
   readonly faulted: boolean
 }
@@ -40,6 +42,8 @@ export interface Scene {
   /** What stands in the configuration file. */
   configText(): string
   readonly attempts: readonly Attempt[]
+  /** Of those, the local ones of a warm daemon that has no trouble yet. */
+  readonly localBefore: readonly Attempt[]
   /** No wrong password and no local one ever is without it. */
   readonly canary: string
   /** How long the backend may take, in milliseconds. */
@@ -60,8 +64,13 @@ export interface Scene {
   recovery(person: Person): Promise<number>
   /** Resolves when the log has what was asked so far. */
   settled(): Promise<void>
-  /** How long the daemon says each attempt took, in milliseconds, by its request id: at a backend, or altogether. */
+  /**
+   * How long the daemon says each attempt took, in milliseconds, by its request id: at a backend, or altogether. Those that
+   * the backend was not asked about are missing.
+   */
   durations(backend?: string): ReadonlyMap<string, number>
+  /** What the log says that a backend answered to this attempt. */
+  stepOf(attempt: Attempt, backend?: string): Step | undefined
   /** What the log says of those that were not let in, for a test that fails. */
   tale(attempts: readonly Attempt[]): string
   /** Everything that the daemon said or wrote down. */
@@ -69,9 +78,11 @@ export interface Scene {
   metrics(): Promise<string>
 }
 
-interface Step {
+export interface Step {
   readonly backend: string
+  readonly outcome: string
   readonly ms: number
+  readonly detail?: string
 }
 
 export interface Vitals {
@@ -138,6 +149,7 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
       crowdedMs: crowdedMs() - crowded,
       requestId: answer.requestId,
       code: answer.code,
+      retryAfter: answer.retryAfter,
       faulted: whileFaulted,
     }
     attempts.push(made)
@@ -159,6 +171,9 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
     }
   }
 
+  const lineOf = (requestId: string) =>
+    daemon.lines.find(({ request_id, verdict }) => request_id === requestId && verdict !== undefined) ?? {}
+  const stepsOf = ({ steps }: Record<string, unknown>) => (steps ?? []) as Step[]
   const localLogin = () => attempt(LOCAL, 'right')
   // A warm daemon: connections open, code compiled.
   for (let round = 1; round <= 3; round++) {
@@ -168,6 +183,8 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
   await vitals()
   for (let count = 0; count < LOCAL_LOGINS; count++) await localLogin()
   const baseline = await vitals()
+  // The first ones of all were those of a cold daemon.
+  const localBefore = attempts.slice(-LOCAL_LOGINS)
   let during = baseline
 
   return {
@@ -175,6 +192,7 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
     cwd,
     configText: () => readFileSync(config, 'utf8'),
     attempts,
+    localBefore,
     canary,
     deadlineMs,
     baseline,
@@ -185,6 +203,7 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
     localLogin,
     async fault(work, end = () => {}) {
       faulted = true
+      forgetPeak(pid)
       await vitals()
       let over = false
       const unaffected = (async () => {
@@ -222,15 +241,21 @@ export async function openScene(t: TestScope, options: SceneOptions): Promise<Sc
         await daemon.line(({ request_id, verdict }) => request_id === last.requestId && verdict !== undefined)
     },
     durations(backend) {
-      const duration = ({ ms, steps }: Record<string, unknown>) =>
-        backend === undefined ? ms : (steps as Step[] | undefined)?.find(step => step.backend === backend)?.ms
-      return new Map(daemon.lines.map(line => [String(line.request_id), Number(duration(line) ?? 0)]))
+      const duration = (line: Record<string, unknown>) =>
+        backend === undefined ? line.ms : stepsOf(line).find(step => step.backend === backend)?.ms
+      return new Map(
+        daemon.lines.flatMap(line => {
+          const ms = duration(line)
+          return ms === undefined ? [] : [[String(line.request_id), Number(ms)] as const]
+        }),
+      )
     },
+    stepOf: ({ requestId }, backend = 'corp') =>
+      stepsOf(lineOf(requestId)).find(step => step.backend === backend),
     tale: attempts =>
       attempts
         .filter(({ status }) => status !== 200)
-        .map(({ requestId }) => daemon.lines.find(({ request_id }) => request_id === requestId)?.steps)
-        .map(steps => JSON.stringify(steps))
+        .map(({ requestId }) => JSON.stringify(stepsOf(lineOf(requestId))))
         .join(' '),
     everything: () => JSON.stringify(daemon.lines) + daemon.stderr(),
     metrics,
@@ -277,7 +302,9 @@ async function writeConfig(cwd: string, options: SceneOptions, deadlineMs: numbe
     admin: { host: '127.0.0.1', port: 0 },
     database: 'data/gatehouse.db',
     log: { level: 'info', format: 'json' },
-    backends: [...(options.before ?? []), corp, { id: 'local', type: 'local' }],
+    // Not asked about the directory's people, whom it would hash a password for each time that the directory has no answer:
+    // that would slow down its own as any crowd does, whatever the fault.
+    backends: [...(options.before ?? []), corp, { id: 'local', type: 'local', username_filter: [LOCAL.uid] }],
     ...options.config,
   }
   // JSON is YAML.
@@ -304,7 +331,10 @@ function localUsers(): Promise<string> {
 }
 
 /** On a connection of its own that ends with the answer, so that the daemon's descriptors are its own affair. */
-function post(url: string, body: object): Promise<{ status: number; requestId: string; code: unknown }> {
+function post(
+  url: string,
+  body: object,
+): Promise<Pick<Attempt, 'status' | 'requestId' | 'code' | 'retryAfter'>> {
   return new Promise((resolve, reject) => {
     const sent = request(
       `${url}/authenticate`,
@@ -315,8 +345,13 @@ function post(url: string, body: object): Promise<{ status: number; requestId: s
           text += part
         })
         response.on('end', () => {
-          const requestId = String(response.headers['x-request-id'])
-          resolve({ status: response.statusCode ?? 0, requestId, code: JSON.parse(text).code })
+          const { 'x-request-id': requestId, 'retry-after': seconds } = response.headers
+          resolve({
+            status: response.statusCode ?? 0,
+            requestId: String(requestId),
+            code: JSON.parse(text).code,
+            retryAfter: seconds === undefined ? undefined : Number(seconds),
+          })
         })
         response.on('error', reject)
       },

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { type Attempt, LOCAL, type Person, POOL, type Scene } from './harness.ts'
-import { openDescriptors, percentile, residentBytes } from './vitals.ts'
+import { type Attempt, LOCAL, openScene, type Person, POOL, type Scene } from './harness.ts'
+import { openDescriptors, ownMs, peakBytes, percentile, residentBytes } from './vitals.ts'
 
 /** What holds in every fault test, whatever the fault. */
 
@@ -16,20 +16,29 @@ export interface Expectations {
   readonly starved?: boolean
   /** The configuration itself holds the service account's password. */
   readonly secretsInConfig?: boolean
-  /** How long recovery may take, in milliseconds. */
-  readonly recoveryMs?: number
+  /** Promises that the scene itself makes somebody let go of. */
+  readonly slips?: number
 }
 
 const LATE_MS = 100
+/** For the other backends of a chain, and the way to the caller and back. */
+const REST_MS = 1_400
 const RECOVERY_MS = 2_000
 const LOOP_P99_MS = 100
+/** Percentiles of local logins, and how much more than a fifth they may rise, in milliseconds. */
+const PACE = [
+  [0.5, 20],
+  [0.95, 50],
+] as const
 const MEBIBYTE = 1024 * 1024
+/** More than the baseline, at any moment. */
+const PEAK_BYTES = 128 * MEBIBYTE
 
 /** I1–I11 of a scene whose fault is over. */
 export async function holdInvariants(t: Test, scene: Scene, expected: Expectations): Promise<void> {
   await holdVerdicts(t, scene, expected)
   await holdResources(t, scene)
-  if (!expected.starved) holdPace(t, scene)
+  if (!expected.starved) await holdPace(t, scene)
   const told = scene.everything() + (await scene.metrics()) + filesOf(scene, expected.secretsInConfig)
   for (const secret of [scene.canary, LOCAL.password, '-secret-1']) {
     t.notOk(told.includes(secret), 'I10: no password is anywhere')
@@ -42,8 +51,7 @@ async function holdVerdicts(t: Test, scene: Scene, expected: Expectations): Prom
 
   for (const person of expected.people) {
     const ms = await scene.recovery(person)
-    const limit = expected.recoveryMs ?? RECOVERY_MS
-    t.ok(ms < limit, `I5: ${person.uid} logs in ${Math.round(ms)} ms after the fault`)
+    t.ok(ms < RECOVERY_MS, `I5: ${person.uid} logs in ${Math.round(ms)} ms after the fault`)
   }
 
   const accepted = attempts.filter(({ right, status }) => !right && status === 200)
@@ -53,7 +61,10 @@ async function holdVerdicts(t: Test, scene: Scene, expected: Expectations): Prom
 
   t.equal(daemon.process.exitCode ?? daemon.process.signalCode, null, 'I3: the process lives')
   t.strictSame(countOf(attempts, 500), 0, 'I3: no answer is a mistake of ours')
-  t.notMatch(daemon.stderr(), /uncaught|unhandled|Error:/i, 'I3: nothing went unhandled')
+  // What went unhandled is told in the log (serve.ts); what nobody could tell any more, outside of it.
+  const slips = daemon.lines.filter(({ event }) => event === 'sys_crash')
+  t.equal(slips.length, expected.slips ?? 0, `I3: nothing went unhandled ${JSON.stringify(slips)}`)
+  t.notMatch(daemon.stderr(), /uncaught|unhandled|Error:/i, 'I3: and nothing ended in a stack trace')
 
   t.equal(countOf(attempts, 429), expected.lockedOut ?? 0, 'I4: nobody is locked out by a fault')
 }
@@ -65,54 +76,95 @@ async function holdResources(t: Test, scene: Scene): Promise<void> {
   const ceiling = Math.max(baseline.rssBytes * 1.1, baseline.rssBytes + 64 * MEBIBYTE)
   t.ok(rss <= ceiling, `I7: ${mebibytes(baseline.rssBytes)} MiB before, ${mebibytes(rss)} after`)
 
+  // Two logins that hash at once take 40 MiB of it.
+  const peak = peakBytes(daemon.process.pid ?? 0)
+  t.ok(
+    peak <= baseline.rssBytes + PEAK_BYTES,
+    `I7: and no more than ${mebibytes(peak)} MiB since the fault began`,
+  )
+
   const descriptors = await settledDescriptors(scene)
   const most = baseline.descriptors + POOL.search + POOL.bind
   t.ok(descriptors <= most, `I8: ${baseline.descriptors} descriptors before, ${descriptors} after`)
 }
 
 /** I6, I9 and I11 */
-function holdPace(t: Test, scene: Scene): void {
-  const { attempts, duringFault } = scene
-  const faulted = attempts.filter(attempt => attempt.faulted)
-  const durations = scene.durations()
-  const took = ({ requestId }: Attempt) => durations.get(requestId) ?? Number.NaN
-  const atCorp = scene.durations('corp')
-  const tookAtCorp = ({ requestId }: Attempt) => atCorp.get(requestId) ?? Number.NaN
-  const asked = faulted.filter(({ name }) => name !== LOCAL.uid)
-  // On a crowded machine timers are late, but never by half a deadline.
-  const tooLate = asked.filter(attempt => {
-    const limit = scene.deadlineMs + LATE_MS + Math.min(attempt.crowdedMs, scene.deadlineMs / 2)
-    return !(tookAtCorp(attempt) <= limit)
-  })
-  const slowest = Math.round(percentile(asked.map(tookAtCorp), 1))
-  t.strictSame(
-    tooLate,
-    [],
-    `I6: ${asked.length} answers within ${scene.deadlineMs} ms, the slowest in ${slowest}`,
+async function holdPace(t: Test, scene: Scene): Promise<void> {
+  const faulted = scene.attempts.filter(attempt => attempt.faulted)
+  holdDeadlines(
+    t,
+    scene,
+    faulted.filter(({ name }) => name !== LOCAL.uid),
   )
 
-  const local = attempts.filter(({ name }) => name === LOCAL.uid)
+  const others = faulted.filter(({ name }) => name === LOCAL.uid)
   const crowded = percentile(
-    local.filter(attempt => attempt.faulted).map(attempt => attempt.crowdedMs),
+    others.map(attempt => attempt.crowdedMs),
     0.99,
   )
-  const loop = Math.round(duringFault.loopP99Ms)
-  t.ok(loop < LOOP_P99_MS + crowded, `I9: loop delay p99 ${loop} ms`)
+  const loop = Math.round(ownMs(scene.duringFault.loopP99Ms, crowded))
+  t.ok(loop < LOOP_P99_MS, `I9: loop delay p99 ${loop} ms`)
 
-  // Of fewer than a hundred the slowest is no percentile. What the machine was too busy for is nobody's fault.
-  const paceOf = (attempts: readonly Attempt[]) =>
-    percentile(
-      attempts.map(attempt => Math.max(0, took(attempt) - attempt.crowdedMs)),
-      0.95,
+  // A p99 needs hundreds of logins, and a scene has time for twenty: of those the slowest is an accident. So it is p95, and the
+  // median, which a fault that is felt by all moves first. Both leave room for what is left of a busy machine in 10 to 20 ms.
+  const during = paceOf(scene, others)
+  const before = [paceOf(scene, scene.localBefore)]
+  const limits = () =>
+    PACE.map(([p, leeway]) => Math.max(...before.map(each => percentile(each, p))) * 1.2 + leeway)
+  const holds = () => PACE.every(([p], index) => percentile(during, p) <= (limits()[index] ?? 0))
+  // The machine may have become busier meanwhile. Then a daemon without any trouble is slower now, too.
+  for (let again = 1; again <= 3 && !holds(); again++) {
+    t.comment(`I11: measured again without the fault, time ${again}`)
+    before.push(await paceWithoutFault(t))
+  }
+  for (const [index, [p]] of PACE.entries()) {
+    const figures = before.map(each => percentile(each, p).toFixed(1)).join(', ')
+    const is = percentile(during, p)
+    t.ok(
+      is <= (limits()[index] ?? 0),
+      `I11: local logins p${p * 100} ${figures} ms without, ${is.toFixed(1)} during`,
     )
-  const before = Math.round(paceOf(local.filter(attempt => !attempt.faulted)))
-  const during = Math.round(paceOf(local.filter(attempt => attempt.faulted)))
-  t.ok(during <= before * 1.2 + 50, `I11: local logins p95 ${before} ms before, ${during} during`)
-  const others = local.filter(attempt => attempt.faulted)
+  }
   t.ok(
     others.length > 0 && others.every(({ status }) => status === 200),
     'I11: and every one of them is let in',
   )
+}
+
+/** How long each of these took, in milliseconds, as the daemon says, less what the machine was too busy for. */
+function paceOf(scene: Scene, attempts: readonly Attempt[]): number[] {
+  const durations = scene.durations()
+  return attempts.map(({ requestId, crowdedMs }) => ownMs(durations.get(requestId) ?? Number.NaN, crowdedMs))
+}
+
+async function paceWithoutFault(t: Test): Promise<number[]> {
+  const corp = { urls: ['ldap://127.0.0.1:1'], insecure: true }
+  const control = await openScene(t, { corp, well: false })
+  await control.settled()
+  const pace = paceOf(control, control.localBefore)
+  await control.daemon.stop()
+  return pace
+}
+
+/** I6: as the daemon measures it at the directory, and as the caller does, whose answer takes the rest of the chain, too. */
+function holdDeadlines(t: Test, scene: Scene, asked: readonly Attempt[]): void {
+  const { deadlineMs } = scene
+  const atCorp = scene.durations('corp')
+  // Who is locked out is turned away before; all others must have been asked about.
+  const tookAtCorp = ({ requestId, status }: Attempt) =>
+    atCorp.get(requestId) ?? (status === 429 ? 0 : Number.NaN)
+  // On a crowded machine timers are late, but never by half a deadline.
+  const allowed = ({ crowdedMs }: Attempt) => deadlineMs + LATE_MS + Math.min(crowdedMs, deadlineMs / 2)
+  const tooLate = asked.filter(attempt => {
+    const limit = allowed(attempt)
+    return !(tookAtCorp(attempt) <= limit && attempt.ms <= limit + REST_MS)
+  })
+  const slowest = Math.round(percentile(asked.map(tookAtCorp), 1))
+  t.ok(
+    asked.some(({ requestId }) => atCorp.has(requestId)),
+    'I6: the directory was asked',
+  )
+  t.strictSame(tooLate, [], `I6: ${asked.length} answers within ${deadlineMs} ms, the slowest in ${slowest}`)
 }
 
 /** I2: every answer has its one line in the log, and every line its request. */

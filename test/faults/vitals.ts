@@ -1,11 +1,22 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** What a process looks like from outside, and how to tell its slowness from that of a busy machine. */
 
 /** Resident set size of a process, in bytes (proc_pid_status(5)). */
-export function residentBytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  if (kilobytes === undefined) throw new Error(`process ${pid} shows no resident set`)
+export const residentBytes = (pid: number) => bytesOf(pid, 'VmRSS')
+
+/** The most that it ever was, or was since `forgetPeak`. */
+export const peakBytes = (pid: number) => bytesOf(pid, 'VmHWM')
+
+/** From here on the peak is that of what follows (proc_pid_clear_refs(5)). */
+export function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
+}
+
+function bytesOf(pid: number, what: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const kilobytes = new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
+  if (kilobytes === undefined) throw new Error(`process ${pid} shows no ${what}`)
   return Number(kilobytes) * 1024
 }
 
@@ -14,9 +25,12 @@ export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }
 
-/** User and system time that a process has used so far, in milliseconds (proc_pid_stat(5)). */
-export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+/**
+ * User and system time of a process's first thread so far, in milliseconds (proc_pid_stat(5)): that of its event loop, without
+ * those that hash passwords or collect garbage beside it.
+ */
+export function loopCpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ')
   // Ticks of 10 ms: USER_HZ is 100 on Linux.
@@ -41,4 +55,12 @@ export function crowdedMs(): number {
   } catch {
     return 0
   }
+}
+
+/**
+ * Of a duration, what is the daemon's own. That somebody had no processor does not mean that the daemon was the one: at least
+ * half of it stays, so that no figure vanishes on a busy machine.
+ */
+export function ownMs(ms: number, crowdedMs: number): number {
+  return ms - Math.min(crowdedMs, ms / 2)
 }

@@ -21,6 +21,8 @@ export interface TcpProxy {
   connections(): number
   /** How many were ever accepted. */
   accepted(): number
+  /** When each of those was, in monotonic milliseconds. */
+  dials(): readonly number[]
   /** Holds for open and for new connections, until changed; for both directions unless one is named. */
   setFlow(flow: Flow, direction?: Direction): void
   /** Ends every open connection on both sides: politely (FIN) or not (RST). */
@@ -31,7 +33,9 @@ export interface TcpProxy {
   forget(): void
   /** Stops listening: new connections are refused, open ones stay. */
   refuse(): Promise<void>
-  /** Listens again, on the same port. */
+  /** Refuses so that it is seen who tries: new connections are accepted, and ended with RST at once. */
+  turnAway(): void
+  /** Listens again, on the same port, and turns nobody away. */
   accept(): Promise<void>
   /** Everything that arrived for that direction so far, whether passed on or not. */
   bytes(direction: Direction): Buffer
@@ -55,10 +59,16 @@ export async function startTcpProxy(
   const forgotten = new WeakSet<Socket>()
   let flowChange = Promise.withResolvers<void>()
   let fuse: { left: number; direction: Direction } | undefined
-  let accepted = 0
+  const dials: number[] = []
+  let turnsAway = false
 
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, client => {
-    accepted += 1
+    dials.push(performance.now())
+    if (turnsAway) {
+      client.on('error', () => {})
+      client.resetAndDestroy()
+      return
+    }
     const server = connect({
       port: target.port,
       host: target.host ?? '127.0.0.1',
@@ -75,7 +85,8 @@ export async function startTcpProxy(
   return {
     port,
     connections: () => sockets.size / 2,
-    accepted: () => accepted,
+    accepted: () => dials.length,
+    dials: () => dials,
     setFlow(flow, direction) {
       if (direction !== 'toClient') flows.toServer = flow
       if (direction !== 'toServer') flows.toClient = flow
@@ -94,7 +105,13 @@ export async function startTcpProxy(
       // Open connections keep the server object from closing, but not from refusing.
       await new Promise(resolve => setImmediate(resolve))
     },
-    accept: () => listen(port),
+    turnAway() {
+      turnsAway = true
+    },
+    async accept() {
+      turnsAway = false
+      if (!listener.listening) await listen(port)
+    },
     bytes: direction => Buffer.concat(seen[direction]),
     arrival: direction => arrivals[direction].promise,
     close,
