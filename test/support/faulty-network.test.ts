@@ -181,6 +181,22 @@ t.test('a TCP proxy', async t => {
     t.equal(error.code, 'ECONNRESET')
   })
 
+  t.test('turns away so that it is seen who tries', async t => {
+    const proxy = await startTcpProxy(t, { port: target })
+    proxy.turnAway()
+    const refused = connect(proxy.port, '127.0.0.1')
+    const [error] = await once(refused, 'error')
+    t.equal(error.code, 'ECONNRESET')
+    t.same([proxy.connections(), proxy.dials().length], [0, 1])
+    await proxy.accept()
+    const { socket, sent } = await rawConnection(t, proxy.port)
+    socket.write('again')
+    await once(socket, 'data')
+    t.equal(String(sent()), 'AGAIN')
+    const [first = 0, second = 0] = proxy.dials()
+    t.ok(first < second && second <= performance.now())
+  })
+
   t.test('cuts after so many bytes', async t => {
     const proxy = await startTcpProxy(t, { port: target })
     const { socket, sent } = await rawConnection(t, proxy.port)
