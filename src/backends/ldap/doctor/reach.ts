@@ -38,9 +38,16 @@ export async function* reach(
   const startedAt = performance.now()
   try {
     const stream = await dial(endpoint, options, signal)
-    yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
-    yield* describeTls(endpoint, stream.tls, options.wallMs)
-    return new Connection(stream, options.operationTimeoutMs)
+    let told = false
+    try {
+      yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
+      yield* describeTls(endpoint, stream.tls, options.wallMs)
+      told = true
+      return new Connection(stream, options.operationTimeoutMs)
+    } finally {
+      // Whoever stops to listen has nobody else who would close it.
+      if (!told) stream.destroy()
+    }
   } catch (error) {
     if (!(error instanceof DirectoryFailure)) throw error
     if (error.phase === 'connect') {
