@@ -4,12 +4,15 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import t, { type Test } from 'tap'
 import { resolvePlugin } from '../../src/backends/registry.ts'
+import { examineBackend } from '../../src/commands/doctor/backends.ts'
+import { silentLog } from '../../src/commands/doctor/silent-log.ts'
 import { doctorCommand } from '../../src/commands/doctor.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Finding } from '../../src/plugin.ts'
+import { definePlugin, type Finding, Type } from '../../src/plugin.ts'
 import { createCertificateAuthority } from '../support/certificate-authority.ts'
 import { startDaemon } from '../support/daemon.ts'
 import { startDnsServer } from '../support/dns-server.ts'
@@ -902,3 +905,76 @@ t.test(
     t.equal(wrong.code, 2)
   },
 )
+
+/** What `doctor` makes of a plugin that looks at things so, if it has so long. */
+async function examineSlowly(examine: () => AsyncGenerator<Finding>, longestMs: number) {
+  const plugin = definePlugin({
+    type: 'slow',
+    apiVersion: 1,
+    options: Type.Object({}),
+    examine,
+    create: () => Promise.reject(new Error('not made')),
+  })
+  const settings = { id: 'slow', type: 'slow', enabled: true, plugin, options: {}, timeoutMs: 1_000 }
+  const parts = { log: silentLog, config: { lockout: { maxAttempts: 5, windowMs: 1_000 } }, user: undefined }
+  const findings: Finding[] = []
+  const startedAt = performance.now()
+  for await (const finding of examineBackend(settings as never, parts as never, longestMs))
+    findings.push(finding)
+  return { findings, tookMs: performance.now() - startedAt }
+}
+
+t.test('a backend that takes too long is told to close what it has open, and not waited for', async t => {
+  let closed = false
+  const talkative = await examineSlowly(async function* () {
+    try {
+      for (;;) {
+        await pause(20)
+        yield { status: 'ok', check: 'something', detail: 'seen' }
+      }
+    } finally {
+      closed = true
+    }
+  }, 200)
+  t.match(talkative.findings.at(-1), {
+    status: 'fail',
+    check: 'examination',
+    detail: /^not done within 0\.2 s$/,
+  })
+  t.ok(closed, 'or its connections keep the process from ending')
+
+  const silent = await examineSlowly(async function* () {
+    await new Promise(() => {})
+  }, 200)
+  t.match(silent.findings, [{ status: 'fail', check: 'examination' }])
+  t.ok(silent.tookMs < 10_000, `${silent.tookMs} ms`)
+
+  const angry = await examineSlowly(async function* () {
+    try {
+      await pause(500)
+      yield { status: 'ok', check: 'something', detail: 'seen' }
+    } finally {
+      await Promise.reject(new Error('it does not close'))
+    }
+  }, 200)
+  t.match(angry.findings, [{ status: 'fail', check: 'examination' }], 'what it throws then is nobody’s')
+})
+
+t.test('a refused service account is not tried by the next backend that has it', async t => {
+  const slapd = await startSlapd(t)
+  const wrong = { bind: { dn: slapd.serviceDn, password: 'wrong' } }
+  const shared = ['people', 'services', 'groups'].map(id => ({
+    ...corpBackend(slapd, { ...wrong, base_dn: `ou=${id},dc=corp,dc=example` }),
+    id,
+  }))
+  const { bad } = await run(['--json', '--config', configure(t, ...shared)])
+  t.match(
+    bad.filter(line => line.startsWith('fail')),
+    [
+      /^fail service account at ldaps:\S+: result 49/,
+      /^fail service account at ldaps:\S+: not tried: ldaps:\/\/localhost:\d+ has refused it, and each try may count/,
+      /^fail service account at ldaps:\S+: not tried: /,
+    ],
+  )
+  t.equal((await slapd.binds()).length, 1, 'three would lock it where three are allowed')
+})

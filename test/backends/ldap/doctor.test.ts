@@ -1,6 +1,7 @@
 /** What `doctor` makes of directories that no test can start: root DSEs as they are documented, from a scripted server. */
 import t, { type Test } from 'tap'
 import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
+import { examine as examineLdap } from '../../../src/backends/ldap/doctor/examine.ts'
 import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
@@ -17,9 +18,15 @@ async function examine(
   onRequest: NonNullable<LdapServerOptions['onRequest']>,
   changes: Partial<LdapOptions> = {},
   signal = AbortSignal.timeout(10_000),
+  before: readonly string[] = [],
 ): Promise<readonly Finding[]> {
   const server = await startLdapServer(t, { onRequest })
-  const options = ldapOptions({ urls: [server.url], insecure: true, operation_timeout: 300, ...changes })
+  const options = ldapOptions({
+    urls: [...before, server.url],
+    insecure: true,
+    operation_timeout: 300,
+    ...changes,
+  })
   const services = ldapServices(createLogRecorder())
   const findings: Finding[] = []
   for await (const finding of ldapPlugin.examine?.(options, services, { lockout: SOON, signal }) ?? [])
@@ -165,4 +172,64 @@ t.test('the entries above one, the nearest first', async t => {
   ])
   t.strictSame(parentsOf('CN=Back\\\\,DC=example'), ['DC=example'])
   t.strictSame(parentsOf('DC=example'), [])
+})
+
+t.test('whoever is called off closes the connection, although nobody asks for another finding', async t => {
+  const server = await startLdapServer(t, { onRequest: rootDse({ objectClass: ['OpenLDAProotDSE'] }) })
+  const controller = new AbortController()
+  const options = ldapOptions({ urls: [server.url], insecure: true })
+  const about = { lockout: SOON, signal: controller.signal }
+  const findings = examineLdap(options, ldapServices(createLogRecorder()), about)
+  for await (const { check } of untilLeft(findings)) if (check.startsWith('directory')) break
+  const [connection] = server.connections
+  t.ok(connection)
+  controller.abort()
+  await connection?.closed
+})
+
+t.test('whoever stops to listen before the service account is tried leaves nothing open', async t => {
+  const server = await startLdapServer(t, { onRequest: () => {} })
+  const options = ldapOptions({ urls: [server.url], insecure: true })
+  const about = { lockout: SOON, signal: AbortSignal.timeout(10_000) }
+  const findings = examineLdap(options, ldapServices(createLogRecorder()), about)
+  for await (const { check } of findings) if (check.startsWith('TCP')) break
+  await server.connections[0]?.closed
+})
+
+/** Leaves the generator where it is, as somebody does who is not interested any more. */
+function untilLeft(findings: AsyncIterable<Finding>): AsyncIterable<Finding> {
+  const iterator = findings[Symbol.asyncIterator]()
+  return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) }
+}
+
+/** What is said of the service account where the first of two servers answers its bind so, and the second lets it in. */
+async function bindAtTwo(t: Test, answer: { readonly code: number; readonly diagnosticMessage?: string }) {
+  const refusing = await startLdapServer(t, {
+    onRequest: ({ id }, connection) => connection.send(bindResponse(id, answer)),
+  })
+  const kind = rootDse({ objectClass: ['OpenLDAProotDSE'] })
+  const findings = await examine(t, kind, {}, AbortSignal.timeout(10_000), [refusing.url])
+  return findings.filter(({ check }) => check.startsWith('service account')).map(line)
+}
+
+const adSays = (data: string) =>
+  `80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data ${data}, v4563`
+
+t.test('a server that cannot judge the service account has not refused it', async t => {
+  for (const answer of [
+    { code: 53, diagnosticMessage: 'Server is shutting down' },
+    { code: 49, diagnosticMessage: adSays('80090346') },
+    { code: 49, diagnosticMessage: adSays('51f') },
+    { code: 49, diagnosticMessage: adSays('54b') },
+    { code: 8 },
+  ]) {
+    t.match(await bindAtTwo(t, answer), [/^fail .*: result /, /^ok .*: bound as/], JSON.stringify(answer))
+  }
+  for (const answer of [{ code: 49, diagnosticMessage: adSays('52e') }, { code: 53 }]) {
+    t.match(
+      await bindAtTwo(t, answer),
+      [/^fail .*: result /, /^fail .*: not tried: /],
+      JSON.stringify(answer),
+    )
+  }
 })

@@ -6,6 +6,7 @@
 import type { BackendServices, Finding } from '../../../plugin.ts'
 import type { LdapOptions } from '../options.ts'
 import { createAddresses } from '../servers/lookup.ts'
+import { proofOf } from '../servers/service.ts'
 import { readSettings, type Settings } from '../settings.ts'
 import type { Connection } from '../wire/connection.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
@@ -25,6 +26,9 @@ export interface ExamineAbout {
   readonly lockout: OwnLockout
   readonly signal: AbortSignal
 }
+
+/** The same account may be that of several backends: on no server of any is it tried again. */
+const FOR_THIS_RUN_MS = Number.POSITIVE_INFINITY
 
 export async function* examine(
   options: LdapOptions,
@@ -48,18 +52,19 @@ export async function* examine(
     wallMs: services.clock.wall(),
   }
 
-  let refusedAt: string | undefined
+  const account = proofOf({ service: settings.service, clientCertificate: files.clientCertificate })
   let looked = false
   for (const endpoint of endpoints) {
     if (signal.aborted) return
     const connection = yield* reach(endpoint, reachOptions, signal)
     if (connection === undefined) continue
+    // Whoever has called us off may never come back for the next finding.
+    const close = () => void connection.close()
+    signal.addEventListener('abort', close)
     try {
-      if (refusedAt !== undefined) {
-        yield fail(
-          `service account at ${endpoint.url}`,
-          `not tried: ${refusedAt} has refused it, and each try may count`,
-        )
+      const refused = services.refusedAccounts.refusal(account)
+      if (refused !== undefined) {
+        yield fail(`service account at ${endpoint.url}`, `not tried: ${refused}, and each try may count`)
         continue
       }
       const bind = yield* bindService(
@@ -68,13 +73,16 @@ export async function* examine(
         { url: endpoint.url, asksPolicy: settings.preset.asksPolicy },
         signal,
       )
-      if (bind.bind === 'refused') refusedAt = endpoint.url
+      if (bind.bind === 'refused') {
+        services.refusedAccounts.refuse(account, `${endpoint.url} has refused it`, FOR_THIS_RUN_MS)
+      }
       if (bind.bind !== 'done') continue
       const opened = yield* openSession(connection, endpoint, settings, services, signal)
       if (opened === undefined || looked) continue
       looked = true
       yield* examineContent({ ...opened, settings, services, user, lockout, signal })
     } finally {
+      signal.removeEventListener('abort', close)
       await connection.close()
     }
   }

@@ -1,5 +1,6 @@
 /** Does the directory take the service account? Asked once: a wrong password tried often locks the account. */
 import type { Finding } from '../../../plugin.ts'
+import { refusalOf } from '../servers/service.ts'
 import type { BindAnswer, Connection, ServiceIdentity } from '../wire/connection.ts'
 import { DirectoryFailure, type Explanation } from '../wire/failure.ts'
 import {
@@ -19,9 +20,6 @@ export type ServiceBind =
   | { readonly bind: 'refused' }
   /** This server gives no verdict. */
   | { readonly bind: 'failed' }
-
-/** It is the account that is refused, and not the server out of order. */
-const REFUSALS: ReadonlySet<number> = new Set([19, 32, 34, 48, 49, 53])
 
 const ENCRYPT = 'use `ldaps://` in `urls`, or `tls: { starttls: true }`'
 /** What these mean is said with the result, and so what they advise. */
@@ -75,7 +73,7 @@ export async function* bindService(
     if (answer.code !== SUCCESS) {
       const { reason, advice } = explainBind(answer, service)
       yield fail(check, reason, advice)
-      return { bind: REFUSALS.has(answer.code) ? 'refused' : 'failed' }
+      return { bind: refusalOf(answer) === 'account' ? 'refused' : 'failed' }
     }
     yield ok(
       check,

@@ -133,6 +133,14 @@ export function subCode({ code, message }: Answer): string | undefined {
  */
 export const BAD_BINDINGS = '80090346'
 
+/** The domain controller could not ask the one that knows the account, or did not get that far ([MS-ERREF] section 2.2). */
+const NO_VERDICT: ReadonlySet<string> = new Set([BAD_BINDINGS, '80090311', '51f', '54b'])
+
+/** Whether a result 49 is about the server, and says nothing of the account or its password. */
+export function isNoVerdict(answer: Answer): boolean {
+  return NO_VERDICT.has(subCode(answer) ?? '')
+}
+
 /** A result for operators, in one line. */
 export function describe(answer: Answer): string {
   const { reason, advice } = explainResult(answer)
