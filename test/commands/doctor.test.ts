@@ -9,6 +9,7 @@ import { Command } from 'commander'
 import t, { type Test } from 'tap'
 import { resolvePlugin } from '../../src/backends/registry.ts'
 import { examineBackend } from '../../src/commands/doctor/backends.ts'
+import { examineListeners } from '../../src/commands/doctor/listeners.ts'
 import { silentLog } from '../../src/commands/doctor/silent-log.ts'
 import { doctorCommand } from '../../src/commands/doctor.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -977,4 +978,27 @@ t.test('a refused service account is not tried by the next backend that has it',
     ],
   )
   t.equal((await slapd.binds()).length, 1, 'three would lock it where three are allowed')
+})
+
+t.test('a program that answers byte by byte, for ever, is not waited for', async t => {
+  const body = 'content-type: text/plain\r\n\r\nhello'
+  for (const greeting of ['HTTP/1.1 200 OK\r\n', `HTTP/1.1 200 OK\r\n${body}`]) {
+    const dripping = createServer(socket => {
+      socket.write(greeting)
+      const drip = setInterval(() => socket.write(greeting.endsWith('hello') ? 'o' : 'x-more: y\r\n'), 200)
+      socket.on('error', () => {}).on('close', () => clearInterval(drip))
+    })
+    dripping.listen(0, '127.0.0.1')
+    await once(dripping, 'listening')
+    t.teardown(() => dripping.close())
+    const { port } = dripping.address() as { port: number }
+    const listen = { host: '127.0.0.1', port }
+    const findings: Finding[] = []
+    const startedAt = performance.now()
+    const config = { listen, admin: { ...listen, port: 0 } }
+    for await (const finding of examineListeners(config as never)) findings.push(finding)
+    t.match(findings[0], { status: 'fail', detail: 'another program has this port' })
+    const tookMs = performance.now() - startedAt
+    t.ok(tookMs < 5_000, `${tookMs} ms`)
+  }
 })
