@@ -917,7 +917,11 @@ async function examineSlowly(examine: () => AsyncGenerator<Finding>, longestMs: 
     create: () => Promise.reject(new Error('not made')),
   })
   const settings = { id: 'slow', type: 'slow', enabled: true, plugin, options: {}, timeoutMs: 1_000 }
-  const parts = { log: silentLog, config: { lockout: { maxAttempts: 5, windowMs: 1_000 } }, user: undefined }
+  const parts = {
+    log: silentLog,
+    config: { lockout: { maxAttempts: 5, windowMs: 1_000 } },
+    person: undefined,
+  }
   const findings: Finding[] = []
   const startedAt = performance.now()
   for await (const finding of examineBackend(settings as never, parts as never, longestMs))
@@ -1001,4 +1005,49 @@ t.test('a program that answers byte by byte, for ever, is not waited for', async
     const tookMs = performance.now() - startedAt
     t.ok(tookMs < 5_000, `${tookMs} ms`)
   }
+})
+
+t.test('a name is understood by the domains of all backends, as a login understands it', async t => {
+  const slapd = await startSlapd(t, fresh)
+  const two = (corp: object, other: object) =>
+    configure(t, corpBackend(slapd, { base_dn: 'ou=people,dc=corp,dc=example', ...corp }), {
+      ...corpBackend(slapd, { base_dn: 'ou=services,dc=corp,dc=example', ...other }),
+      id: 'services',
+    })
+  const say = async (file: string, user: string, ...args: string[]) =>
+    (await run(['--json', '--config', file, '--user', user, ...args])).findings
+      .filter(({ check }) => /^(user|person) /.test(check))
+      .map(({ about, status, detail, advice }) => `${about} ${status}: ${detail} → ${advice}`)
+
+  const names = { upn_suffixes: ['corp.example'] }
+  const shared = two({ names }, { names: { ...names, netbios: 'SVC' } })
+  t.match(await say(shared, 'nomail@corp.example', '--backend', 'corp'), [
+    /^corp fail: the domain corp\.example is in the `names` of several backends, so the whole is looked for; without it uid=nomail,\S+ is found → /,
+  ])
+  t.match(await say(two({ names }, {}), 'nomail@corp.example', '--backend', 'corp'), [/^corp ok: id /, /./])
+
+  const separate = two({ names: { netbios: 'CORP' } }, { names: { netbios: 'SVC' } })
+  t.match(
+    (await say(separate, 'SVC\\alice'))[0],
+    /^corp ok: not asked for this name: the domain svc is in the `names` of another/,
+  )
+  t.match((await say(separate, 'CORP\\alice')).join(' | '), /^corp ok: id [^|]*.*\| services ok: not asked/)
+
+  const filtered = two({ username_filter: ['!adm-*'] }, { username_filter: ['svc-*'] })
+  t.match(
+    (await say(filtered, 'alice')).join(' | '),
+    /^corp ok: id [^|]*.*\| services ok: not asked .*`username_filter`/m,
+  )
+  t.match((await say(filtered, 'adm-alice')).at(-1), /^chain warn: no backend is asked for this name/)
+  t.match(await say(filtered, 'a\u0007b'), [
+    /^user \S+ fail: this cannot be the name of a user: it contains a control/,
+  ])
+})
+
+t.test('a local user is found by any spelling of the name', async t => {
+  const file = configure(t, { id: 'local', type: 'local' })
+  const daemon = await startDaemon(t, { config: file, cwd: t.testdirName })
+  await daemon.stop()
+  const { findings } = await run(['--json', '--config', file, '--user', ' ADMIN '])
+  t.match(findings.at(-1), { status: 'ok', check: 'user  ADMIN ', detail: /name admin$/ })
 })

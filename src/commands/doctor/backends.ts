@@ -1,4 +1,6 @@
 import { withDeadline } from '../../authentication/deadline.ts'
+import type { Username } from '../../authentication/username.ts'
+import { createUsernameFilter } from '../../authentication/username-filter.ts'
 import type { BackendConfig, Config } from '../../config/config.ts'
 import { closeBackend, type LinkParts, openLink, servicesFor } from '../../links.ts'
 import type { Finding } from '../../plugin.ts'
@@ -9,9 +11,16 @@ const PROBE_MS = 10_000
 /** To close what it has opened, once it is late, in milliseconds. */
 const LET_GO_MS = 3_000
 
+export interface PersonAskedFor {
+  /** As it was typed. */
+  readonly user: string
+  readonly username: Username
+}
+
 export interface BackendParts extends LinkParts {
   readonly config: Config
-  readonly user: string | undefined
+  /** Whom to look for, if anybody. */
+  readonly person: PersonAskedFor | undefined
 }
 
 /**
@@ -25,16 +34,19 @@ export async function* examineBackend(
   longestMs = LONGEST_MS,
 ): AsyncGenerator<Finding> {
   const { plugin, options } = settings
-  const { user, config } = parts
+  const { config } = parts
   if (plugin.examine === undefined) {
     yield* probe(settings, parts)
     return
   }
+  const { person } = parts
+  const asked = person && isAsked(settings, person)
+  if (person && !asked) yield notAsked(person)
   const deadline = createDeadline(longestMs)
   try {
     const { signal } = deadline
     const findings = plugin.examine(options, servicesFor(settings, parts), {
-      ...(user !== undefined && { user }),
+      ...(asked && person),
       lockout: config.lockout,
       signal,
     })
@@ -44,6 +56,16 @@ export async function* examineBackend(
   } finally {
     deadline.clear()
   }
+}
+
+/** Whether the chain asks this backend about the name. */
+function isAsked({ usernameFilter }: BackendConfig, { username }: PersonAskedFor): boolean {
+  return createUsernameFilter(usernameFilter)(username.text)
+}
+
+function notAsked({ user }: PersonAskedFor): Finding {
+  const detail = 'not asked for this name: `username_filter` does not let it through'
+  return { status: 'ok', check: `user ${user}`, detail, user: 'not_asked' }
 }
 
 interface Deadline {

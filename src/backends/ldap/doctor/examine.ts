@@ -3,8 +3,9 @@
  * then, on the first that lets us in, the base, one person with their groups, and the directory's own lockout policy. Nothing
  * is written, no user's password is sent, and a service account that was refused is not tried again.
  */
-import type { BackendServices, Finding } from '../../../plugin.ts'
+import type { BackendServices, Finding, Username } from '../../../plugin.ts'
 import type { LdapOptions } from '../options.ts'
+import { createIsOurs } from '../realm.ts'
 import { createAddresses } from '../servers/lookup.ts'
 import { proofOf } from '../servers/service.ts'
 import { readSettings, type Settings } from '../settings.ts'
@@ -15,6 +16,7 @@ import { readFiles } from './files.ts'
 import { fail } from './finding.ts'
 import type { OwnLockout } from './lockout-policy.ts'
 import { listServers } from './name-servers.ts'
+import { notAsked } from './names.ts'
 import { type ReachOptions, reach } from './reach.ts'
 import { noAnswer } from './refusal.ts'
 import { type RootDse, readRootDse } from './root-dse.ts'
@@ -23,6 +25,7 @@ import { createSession, type Session } from './session.ts'
 
 export interface ExamineAbout {
   readonly user?: string
+  readonly username?: Username
   readonly lockout: OwnLockout
   readonly signal: AbortSignal
 }
@@ -35,7 +38,10 @@ export async function* examine(
   services: BackendServices,
   about: ExamineAbout,
 ): AsyncGenerator<Finding> {
-  const { user, lockout, signal } = about
+  const { lockout, signal } = about
+  const isTheirs = about.username !== undefined && !createIsOurs(options)(about.username)
+  if (isTheirs && about.user !== undefined) yield notAsked(about.user, about.username)
+  const { user, username } = isTheirs ? {} : about
   const files = yield* readFiles(options)
   if (files === undefined) return
   const settings = readSettings(services.id, options)
@@ -80,7 +86,7 @@ export async function* examine(
       const opened = yield* openSession(connection, endpoint, settings, services, signal)
       if (opened === undefined || looked) continue
       looked = true
-      yield* examineContent({ ...opened, settings, services, user, lockout, signal })
+      yield* examineContent({ ...opened, settings, services, user, username, lockout, signal })
     } finally {
       signal.removeEventListener('abort', close)
       await connection.close()

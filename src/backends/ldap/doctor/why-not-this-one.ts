@@ -4,7 +4,7 @@ import type { FilterTemplate, Names } from '../syntax/filter.ts'
 import { allOf, anyOf } from '../syntax/filter.ts'
 import { type FixedClause, named } from './filter-parts.ts'
 import { fail, warn } from './finding.ts'
-import { domainOf, readNames } from './names.ts'
+import { blameShared, domainOf, isShared, readNames } from './names.ts'
 import { findAbove, LOGIN_ATTRIBUTES, type Surroundings, same, unique } from './people.ts'
 import type { Session } from './session.ts'
 import { blameBase } from './why-nobody.ts'
@@ -69,6 +69,7 @@ async function withoutDomain(around: Surroundings, missing: Missing): Promise<Fi
     const [entry] = await session.find(base, filter)
     if (entry === undefined) continue
     const { domain, option } = typed
+    if (isShared(typed, options)) return blameShared(missing.user, domain, entry.dn)
     const known = [options.names[option] ?? []].flat()
     const value = option === 'netbios' ? domain : `[${[...known, domain].join(', ')}]`
     const now = known.length > 0 ? `, which is ${known.join(', ')} now` : ''
