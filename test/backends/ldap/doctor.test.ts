@@ -1,4 +1,6 @@
 /** What `doctor` makes of directories that no test can start: root DSEs as they are documented, from a scripted server. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
 import { examine as examineLdap } from '../../../src/backends/ldap/doctor/examine.ts'
@@ -9,7 +11,8 @@ import type { Finding } from '../../../src/plugin.ts'
 import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { ldapOptions, ldapServices } from './ldap-login.ts'
+import { startSlapd } from '../../support/slapd.ts'
+import { ldapOptions, ldapServices, slapdOptions } from './ldap-login.ts'
 
 const SOON = { maxAttempts: 5, windowMs: 900_000 }
 
@@ -233,3 +236,52 @@ t.test('a server that cannot judge the service account has not refused it', asyn
     )
   }
 })
+
+t.test('what is wrong with the service account is said with what it means', async t => {
+  const said = async (data: string) => (await bindAtTwo(t, { code: 49, diagnosticMessage: adSays(data) }))[0]
+  t.match(
+    await said('51f'),
+    /data 51f, v4563": no domain controller that knows .* → have this domain controller reach/,
+  )
+  t.match(
+    await said('54b'),
+    /: the domain of the account cannot be reached .* → mend the trust and the network/,
+  )
+  t.match(await said('80090311'), /: no authority that could check .* → have this domain controller reach/)
+  t.match(
+    await said('569'),
+    /: the account has no right to log on so → give the account the right "Access this/,
+  )
+  t.match(
+    await said('532'),
+    /data 532, v4563": the password has expired → the account's password has expired: set/,
+  )
+})
+
+t.test(
+  'a service account whose password must be changed first is let in, and fails all the same (OpenLDAP)',
+  async t => {
+    const policyDn = 'cn=default,dc=corp,dc=example'
+    const corp = await readFile('fixtures/ldap/corp.ldif', 'utf8')
+    const ldif = join(t.testdir(), 'reset.ldif')
+    const policy = `dn: ${policyDn}\nobjectClass: person\nobjectClass: pwdPolicy\ncn: default\nsn: x\npwdAttribute: userPassword\npwdMustChange: TRUE\n`
+    await writeFile(
+      ldif,
+      `${corp.replace(/^dn: cn=gatehouse,ou=services.*$/m, '$&\npwdReset: TRUE')}\n\n${policy}`,
+    )
+    const slapd = await startSlapd(t, {
+      ldif,
+      serverConfig: 'moduleload ppolicy',
+      databaseConfig: `overlay ppolicy\nppolicy_default "${policyDn}"`,
+    })
+    const signal = AbortSignal.timeout(10_000)
+    const findings: Finding[] = []
+    const about = { lockout: SOON, signal }
+    for await (const finding of examineLdap(slapdOptions(slapd), ldapServices(createLogRecorder()), about))
+      findings.push(finding)
+    t.match(
+      line(findings.at(-1) as Finding),
+      /^fail service account at .*: bound as cn=gatehouse,\S+, but its password must be changed .* → the account's password must be changed: set one without that flag, and `bind\.password`$/,
+    )
+  },
+)

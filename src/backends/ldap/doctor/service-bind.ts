@@ -36,6 +36,9 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [53, 'the directory forbids this bind: is the account active, and does `bind.method` fit?'],
 ])
 
+const UNREACHED =
+  'have this domain controller reach one of the domain of the account, or take it out of the servers that are asked'
+
 /** What to change, by Active Directory's sub-code. */
 const SUB_CODE_ADVICE: ReadonlyMap<string, string> = new Map([
   ['525', 'there is no such account: correct `bind.dn`'],
@@ -44,14 +47,27 @@ const SUB_CODE_ADVICE: ReadonlyMap<string, string> = new Map([
     '`bind.dn` or `bind.password` is wrong: correct it; a DN, or in Active Directory also svc@corp.example',
   ],
   ['52f', 'the account is restricted: take it out of Protected Users'],
+  ['51f', UNREACHED],
   ['530', 'lift the logon hours of the account'],
   ['531', 'lift the workstation limit of the account'],
   ['532', "the account's password has expired: set a new one that does not expire, and `bind.password`"],
   ['533', 'the account is disabled: enable it'],
+  ['54b', 'mend the trust and the network between the two domains, or give `bind` an account of this domain'],
+  [
+    '569',
+    'give the account the right "Access this computer from the network" on the domain controllers, and take it out of "Deny access…"',
+  ],
   ['701', 'the account has expired: move its end date'],
   ['773', "the account's password must be changed: set one without that flag, and `bind.password`"],
+  ['80090311', UNREACHED],
   ['775', 'the account is locked: unlock it, and look for who uses an old password of it'],
 ])
+/** The same in the words of the password policy. */
+const POLICY_AS_SUB_CODE = {
+  account_locked: '775',
+  password_expired: '532',
+  change_after_reset: '773',
+} as const
 const WRONG = '`bind.dn` or `bind.password` is wrong: correct it'
 
 export async function* bindService(
@@ -75,12 +91,12 @@ export async function* bindService(
       yield fail(check, reason, advice)
       return { bind: refusalOf(answer) === 'account' ? 'refused' : 'failed' }
     }
-    yield ok(
-      check,
-      service.method === 'simple'
-        ? `bound as ${service.dn}`
-        : 'bound by the client certificate (SASL EXTERNAL)',
-    )
+    if (answer.policy?.error === 'change_after_reset') {
+      // It is let in, and then may do nothing else (draft-behera-ldap-password-policy-11 section 8.1.2.1).
+      yield fail(check, `bound ${nameOf(service)}, but ${MUST_CHANGE}`, SUB_CODE_ADVICE.get('773'))
+      return { bind: 'failed' }
+    }
+    yield ok(check, `bound ${nameOf(service)}`)
     yield* warnOfPolicy(check, answer)
     return { bind: 'done' }
   } catch (error) {
@@ -96,16 +112,24 @@ function explainBind(answer: BindAnswer, { method }: ServiceIdentity): Explanati
   if (sub === BAD_BINDINGS) return explainResult(answer)
   if (TOLD_WHOLE.has(answer.code))
     return { reason: explainResult(answer).reason, advice: ADVICE.get(answer.code) }
-  const reason = nameResult(answer)
-  if (answer.code !== INVALID_CREDENTIALS) return { reason, advice: ADVICE.get(answer.code) }
+  if (answer.code !== INVALID_CREDENTIALS) {
+    return { reason: nameResult(answer), advice: ADVICE.get(answer.code) }
+  }
+  const { reason } = explainResult(answer)
   if (method === 'external') {
     const advice =
       'the directory knows no account for this client certificate: map its subject there, or change `tls.cert_file`'
     return { reason, advice }
   }
   const said = answer.policy?.error
-  const known = said === 'account_locked' ? '775' : said === 'password_expired' ? '532' : (sub ?? '')
-  return { reason, advice: SUB_CODE_ADVICE.get(known) ?? WRONG }
+  const known = said === undefined ? sub : POLICY_AS_SUB_CODE[said]
+  return { reason, advice: SUB_CODE_ADVICE.get(known ?? '') ?? WRONG }
+}
+
+const MUST_CHANGE = 'its password must be changed before anything else: it may not search'
+
+function nameOf(service: ServiceIdentity): string {
+  return service.method === 'simple' ? `as ${service.dn}` : 'by the client certificate (SASL EXTERNAL)'
 }
 
 function* warnOfPolicy(check: string, { policy }: BindAnswer): Generator<Finding> {
