@@ -8,11 +8,12 @@ import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import type { Finding } from '../../../src/plugin.ts'
+import { createCertificateAuthority } from '../../support/certificate-authority.ts'
 import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { startSlapd } from '../../support/slapd.ts'
-import { ldapOptions, ldapServices, slapdOptions } from './ldap-login.ts'
+import { ldapOptions, ldapServices, slapdOptions, tlsOptions } from './ldap-login.ts'
 
 const SOON = { maxAttempts: 5, windowMs: 900_000 }
 
@@ -285,3 +286,22 @@ t.test(
     )
   },
 )
+
+t.test('a trusted CA that soon ends is said, although the certificate of the server does not', async t => {
+  const day = 86_400_000
+  const path = join(t.testdir(), 'ca')
+  const authority = await createCertificateAuthority(path, 'Short Root', Date.now() + 10.5 * day)
+  const certificate = await authority.issue({ validUntil: Date.now() + 100 * day })
+  const server = await startLdapServer(t, { certificate, implicitTls: true })
+  const urls = [server.url, server.url.replace('localhost', '127.0.0.1')]
+  const options = ldapOptions({ urls, tls: tlsOptions({ ca_file: authority.caFile }) })
+  const about = { lockout: SOON, signal: AbortSignal.timeout(10_000) }
+  const said: string[] = []
+  for await (const finding of examineLdap(options, ldapServices(createLogRecorder()), about))
+    said.push(line(finding))
+  const warned = said.filter(each => each.startsWith('warn tls.ca_file'))
+  t.match(warned, [
+    /ca\.pem: the CA "CN=Short Root" in it expires in 10 days, on .* → put its new certificate/,
+  ])
+  t.match(said.join('|'), /ok certificate ldaps:\S+: the certificate expires in 99 days/)
+})

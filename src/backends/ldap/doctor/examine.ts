@@ -56,6 +56,7 @@ export async function* examine(
     lookup,
     nameServers: options.dns_servers,
     wallMs: services.clock.wall(),
+    toldOf: new Set(),
   }
 
   const account = proofOf({ service: settings.service, clientCertificate: files.clientCertificate })

@@ -6,6 +6,7 @@ import { type DialOptions, dial } from '../wire/dial.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import type { TlsSession } from '../wire/tls-failure.ts'
+import { type TrustedCa, trustedAbove } from '../wire/trusted.ts'
 import { fail, ok, warn } from './finding.ts'
 import { findAddresses } from './name-servers.ts'
 
@@ -16,6 +17,8 @@ export interface ReachOptions extends DialOptions {
   readonly operationTimeoutMs: number
   /** Wall clock, in milliseconds since the Unix epoch. */
   readonly wallMs: number
+  /** Trusted CAs whose end was said already: one is behind several servers. */
+  readonly toldOf: Set<string>
 }
 
 const DAY_MS = 86_400_000
@@ -41,7 +44,7 @@ export async function* reach(
     let told = false
     try {
       yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
-      yield* describeTls(endpoint, stream.tls, options.wallMs)
+      yield* describeTls(endpoint, stream.tls, options)
       told = true
       return new Connection(stream, options.operationTimeoutMs)
     } finally {
@@ -60,7 +63,11 @@ export async function* reach(
   }
 }
 
-function* describeTls({ url }: Endpoint, tls: TlsSession | undefined, wallMs: number): Generator<Finding> {
+function* describeTls(
+  { url }: Endpoint,
+  tls: TlsSession | undefined,
+  { wallMs, ca, caFile, toldOf }: ReachOptions,
+): Generator<Finding> {
   if (tls === undefined) {
     const detail = 'none: every password sent there is readable on the network'
     yield warn(`TLS ${url}`, detail, 'use `ldaps://` in `urls`, or `tls: { starttls: true }`')
@@ -84,6 +91,25 @@ function* describeTls({ url }: Endpoint, tls: TlsSession | undefined, wallMs: nu
   yield days < SOON_DAYS
     ? warn(`certificate ${url}`, detail, 'renew it on the server: once it has expired nobody can log in')
     : ok(`certificate ${url}`, detail)
+  const above = trustedAbove(tls.chain.at(-1)?.issuer ?? '', ca).filter(({ subject }) => !toldOf.has(subject))
+  for (const { subject } of above) toldOf.add(subject)
+  yield* warnOfTrusted(above, caFile, wallMs)
+}
+
+/** Whom we trust has an end, too, and a server with a new certificate of the same CA does not help against that. */
+function* warnOfTrusted(
+  above: readonly TrustedCa[],
+  caFile: string | undefined,
+  wallMs: number,
+): Generator<Finding> {
+  for (const { subject, validToMs } of above) {
+    const days = Math.floor((validToMs - wallMs) / DAY_MS)
+    if (!(days < SOON_DAYS)) continue
+    const detail = `the CA "${subject}" in it expires in ${days} ${days === 1 ? 'day' : 'days'}, on ${new Date(validToMs).toISOString()}`
+    const advice =
+      'put its new certificate into it, beside the old one: once that has expired nobody can log in'
+    yield warn(`tls.ca_file ${caFile ?? ''}`.trim(), detail, advice)
+  }
 }
 
 function adviceOnTcp(message: string, { host, port, security }: Endpoint): string {
