@@ -9,6 +9,7 @@ import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import type { Finding } from '../../../src/plugin.ts'
 import { createCertificateAuthority } from '../../support/certificate-authority.ts'
+import { startDnsServer } from '../../support/dns-server.ts'
 import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
@@ -26,7 +27,7 @@ async function examine(
 ): Promise<readonly Finding[]> {
   const server = await startLdapServer(t, { onRequest })
   const options = ldapOptions({
-    urls: [...before, server.url],
+    urls: changes.discover === undefined ? [...before, server.url] : [],
     insecure: true,
     operation_timeout: 300,
     ...changes,
@@ -304,4 +305,52 @@ t.test('a trusted CA that soon ends is said, although the certificate of the ser
     /ca\.pem: the CA "CN=Short Root" in it expires in 10 days, on .* → put its new certificate/,
   ])
   t.match(said.join('|'), /ok certificate ldaps:\S+: the certificate expires in 99 days/)
+})
+
+t.test('of servers that DNS names no advice is about `urls`', async t => {
+  const authority = await createCertificateAuthority(join(t.testdir(), 'ca'))
+  const tls = tlsOptions({ ca_file: authority.caFile })
+  const certificate = await authority.issue()
+  const clear = await startLdapServer(t, {
+    onRequest: (request, connection) =>
+      request.operation.type === 'bind'
+        ? connection.send(bindResponse(request.id, { code: 13 }))
+        : connection.behave(request),
+  })
+  const encrypted = await startLdapServer(t, { certificate, implicitTls: true })
+  const bad = async (
+    port: number,
+    changes: Partial<LdapOptions>,
+    a = { 'dc1.corp.example': ['127.0.0.1'] },
+  ) => {
+    const record = { priority: 0, weight: 0, port, target: 'dc1.corp.example' }
+    const dns = await startDnsServer(t, { srv: { '_ldap._tcp.corp.example': [record] }, a })
+    const findings = await examine(t, () => {}, {
+      discover: 'corp.example',
+      dns_servers: [dns.address],
+      ...changes,
+    })
+    const said = findings.filter(({ status }) => status !== 'ok').map(line)
+    t.notMatch(said.join('\n'), /`urls`/)
+    return said
+  }
+  t.match(await bad(clear.port, { insecure: true }), [
+    /^warn TLS ldap:.* → take out `insecure`, for LDAP over TLS, or set `tls: \{ starttls: true \}`$/,
+    /^fail service account .*result 13 .* → take out `insecure`, for LDAP over TLS/,
+  ])
+  t.match(await bad(clear.port, { insecure: false, tls: { ...tls, starttls: true } }), [
+    /^fail StartTLS .* → the server offers no StartTLS: take out `tls\.starttls`, for LDAP over TLS$/,
+  ])
+  t.match(await bad(encrypted.port, { insecure: false, tls }), [
+    /^fail TLS .* → use one of its names in the SRV records of corp\.example, or say in `tls\.servername` which/,
+  ])
+  t.match(await bad(clear.port, { insecure: false, tls }), [
+    /^fail TLS .* → .*is it the right port\? 636 is for LDAP over TLS: correct it in the SRV records of corp\.example/,
+  ])
+  t.match(await bad(1, { insecure: false, tls }), [
+    /^fail TCP .* → nothing listens .*: correct host and port in the SRV records of corp\.example/,
+  ])
+  t.match(await bad(1, { insecure: false, tls }, { 'dc1.corp.example': [] }), [
+    /^fail DNS dc1\.corp\.example: .* → correct the name in the SRV records of corp\.example, or name a DNS server/,
+  ])
 })

@@ -16,6 +16,7 @@ import { readFiles } from './files.ts'
 import { fail } from './finding.ts'
 import type { OwnLockout } from './lockout-policy.ts'
 import { listServers } from './name-servers.ts'
+import { namedBy } from './named.ts'
 import { notAsked } from './names.ts'
 import { type ReachOptions, reach } from './reach.ts'
 import { noAnswer } from './refusal.ts'
@@ -45,6 +46,7 @@ export async function* examine(
   const files = yield* readFiles(options)
   if (files === undefined) return
   const settings = readSettings(services.id, options)
+  const named = namedBy(options.discover)
   const { lookup } = createAddresses(options.dns_servers)
   const endpoints = yield* listServers(settings, signal)
   const reachOptions: ReachOptions = {
@@ -57,6 +59,8 @@ export async function* examine(
     nameServers: options.dns_servers,
     wallMs: services.clock.wall(),
     toldOf: new Set(),
+    named,
+    namedIn: named.where,
   }
 
   const account = proofOf({ service: settings.service, clientCertificate: files.clientCertificate })
@@ -77,7 +81,7 @@ export async function* examine(
       const bind = yield* bindService(
         connection,
         settings.service,
-        { url: endpoint.url, asksPolicy: settings.preset.asksPolicy },
+        { url: endpoint.url, asksPolicy: settings.preset.asksPolicy, encrypt: named.encrypt },
         signal,
       )
       if (bind.bind === 'refused') {

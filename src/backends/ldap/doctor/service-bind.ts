@@ -21,15 +21,12 @@ export type ServiceBind =
   /** This server gives no verdict. */
   | { readonly bind: 'failed' }
 
-const ENCRYPT = 'use `ldaps://` in `urls`, or `tls: { starttls: true }`'
-/** What these mean is said with the result, and so what they advise. */
-const TOLD_WHOLE: ReadonlySet<number> = new Set([8, 13])
+/** The server wants encryption: what it means is said with the result. */
+const WANT_ENCRYPTION: ReadonlySet<number> = new Set([8, 13])
 
 /** What to change, by result. */
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [7, 'the server does not allow this `bind.method`: choose another'],
-  [8, ENCRYPT],
-  [13, ENCRYPT],
   [32, '`bind.dn` names no entry of this directory: correct it'],
   [34, '`bind.dn` is no DN: correct it, such as cn=gatehouse,ou=services,dc=corp,dc=example'],
   [48, 'this account has no password, or anonymous binds are forbidden: give `bind` an account with one'],
@@ -70,10 +67,17 @@ const POLICY_AS_SUB_CODE = {
 } as const
 const WRONG = '`bind.dn` or `bind.password` is wrong: correct it'
 
+export interface BindingAt {
+  readonly url: string
+  readonly asksPolicy: boolean
+  /** How to have the connection encrypted. */
+  readonly encrypt: string
+}
+
 export async function* bindService(
   connection: Connection,
   service: ServiceIdentity,
-  { url, asksPolicy }: { readonly url: string; readonly asksPolicy: boolean },
+  { url, asksPolicy, encrypt }: BindingAt,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, ServiceBind> {
   const check = `service account at ${url}`
@@ -87,7 +91,7 @@ export async function* bindService(
         ? await connection.bind(service.dn, service.password, signal, { policy: asksPolicy })
         : await connection.bindExternal(signal)
     if (answer.code !== SUCCESS) {
-      const { reason, advice } = explainBind(answer, service)
+      const { reason, advice } = explainBind(answer, service, encrypt)
       yield fail(check, reason, advice)
       return { bind: refusalOf(answer) === 'account' ? 'refused' : 'failed' }
     }
@@ -107,11 +111,10 @@ export async function* bindService(
   }
 }
 
-function explainBind(answer: BindAnswer, { method }: ServiceIdentity): Explanation {
+function explainBind(answer: BindAnswer, { method }: ServiceIdentity, encrypt: string): Explanation {
   const sub = subCode(answer)
   if (sub === BAD_BINDINGS) return explainResult(answer)
-  if (TOLD_WHOLE.has(answer.code))
-    return { reason: explainResult(answer).reason, advice: ADVICE.get(answer.code) }
+  if (WANT_ENCRYPTION.has(answer.code)) return { reason: explainResult(answer).reason, advice: encrypt }
   if (answer.code !== INVALID_CREDENTIALS) {
     return { reason: nameResult(answer), advice: ADVICE.get(answer.code) }
   }

@@ -1,4 +1,5 @@
 import type { Explanation } from './failure.ts'
+import type { TlsAttempt } from './tls-failure.ts'
 
 /** What to do about a server that is too old for us. */
 export const ALLOW_OLDER = 'set `tls.min_version: TLSv1.2`'
@@ -8,7 +9,10 @@ export const ALLOW_OLDER = 'set `tls.min_version: TLSv1.2`'
  *
  * @param code as Node.js makes it of OpenSSL's
  */
-export function explainAlert(code: string, minVersion = 'TLSv1.2'): Explanation | undefined {
+export function explainAlert(
+  code: string,
+  { minVersion = 'TLSv1.2', namedIn = '`urls`' }: Pick<TlsAttempt, 'minVersion' | 'namedIn'> = {},
+): Explanation | undefined {
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) {
     return {
       reason: `the server speaks no TLS as new as ${minVersion}`,
@@ -45,7 +49,7 @@ export function explainAlert(code: string, minVersion = 'TLSv1.2'): Explanation 
     case 'UNRECOGNIZED_NAME':
       return {
         reason: 'the server does not know the name it was asked for',
-        advice: 'correct `urls` or `tls.servername`',
+        advice: `correct the name in ${namedIn}, or \`tls.servername\``,
       }
     case 'UNKNOWN_CA':
     case 'BAD_CERTIFICATE':

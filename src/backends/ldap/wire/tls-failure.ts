@@ -37,6 +37,8 @@ export interface TlsAttempt {
   readonly ca?: string | undefined
   readonly caFile?: string | undefined
   readonly minVersion?: string
+  /** Where the server is named, for who is to mend it; "`urls`" if nothing is said. */
+  readonly namedIn?: string | undefined
 }
 
 /** Code of our own refusal of a certificate that names nobody. */
@@ -94,7 +96,7 @@ export function explainTls(error: unknown, attempt: TlsAttempt = {}): Explanatio
   const code = codeOf(error)
   return (
     explainCertificate(code, attempt) ??
-    explainAlert(code, attempt.minVersion) ??
+    explainAlert(code, attempt) ??
     explainSilence(code, attempt) ?? { reason: reasonOf(error) || 'the TLS handshake failed' }
   )
 }
@@ -127,7 +129,7 @@ export function explainEnd(
 }
 
 function explainCertificate(code: string, attempt: TlsAttempt): Explanation | undefined {
-  const { name = 'it', chain = [], ownCa, ca, caFile } = attempt
+  const { name = 'it', chain = [], ownCa, ca, caFile, namedIn = '`urls`' } = attempt
   const [own] = chain
   const top = chain.at(-1)
   if (code === 'CERT_SIGNATURE_FAILURE' || (UNTRUSTED.has(code) && top && isNamesake(top.issuer, ca))) {
@@ -138,7 +140,7 @@ function explainCertificate(code: string, attempt: TlsAttempt): Explanation | un
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return {
         reason: `the certificate does not match the name: it is for ${listed(own?.names)}, and not for ${name}`,
-        advice: 'use one of its names in `urls`, or say in `tls.servername` which one to expect',
+        advice: `use one of its names in ${namedIn}, or say in \`tls.servername\` which one to expect`,
       }
     case NO_ALTERNATIVE_NAMES:
       return {
