@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { parentsOf } from '../../../src/backends/ldap/doctor/base.ts'
 import { examine as examineLdap } from '../../../src/backends/ldap/doctor/examine.ts'
 import { takeApart } from '../../../src/backends/ldap/doctor/filter-parts.ts'
+import { examineLockoutPolicy } from '../../../src/backends/ldap/doctor/lockout-policy.ts'
+import { createSession } from '../../../src/backends/ldap/doctor/session.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
 import type { Finding } from '../../../src/plugin.ts'
@@ -354,3 +356,88 @@ t.test('of servers that DNS names no advice is about `urls`', async t => {
     /^fail DNS dc1\.corp\.example: .* → correct the name in the SRV records of corp\.example, or name a DNS server/,
   ])
 })
+
+t.test('every lockout policy that a person may be under is compared with ours', async t => {
+  const MINUTE = '-600000000'
+  const policy = (prefix: 'lockout' | 'msDS-Lockout', threshold: string, more: LdapAttributes = {}) => ({
+    [`${prefix}Threshold`]: [threshold],
+    [prefix === 'lockout' ? 'lockOutObservationWindow' : 'msDS-LockoutObservationWindow']: [MINUTE],
+    [`${prefix}Duration`]: [MINUTE],
+    ...more,
+  })
+  const compared = async (
+    domain: LdapAttributes,
+    psos: readonly LdapAttributes[],
+    ownSids = ['S-1-5-32-545'],
+  ) => {
+    const session = createSession(
+      {
+        async search({ base, sizeLimit }) {
+          const wire = (entries: readonly LdapAttributes[]) => ({
+            code: entries.length > sizeLimit ? 4 : 0,
+            message: '',
+            entries: entries.slice(0, sizeLimit).map(attributes => wireEntry(base, attributes)),
+          })
+          if (!base.startsWith('CN=Password Settings Container')) return wire([domain])
+          return wire(psos)
+        },
+      },
+      AbortSignal.timeout(5_000),
+    )
+    const findings: string[] = []
+    for await (const finding of examineLockoutPolicy(session, 'DC=corp,DC=example', SOON, ownSids))
+      findings.push(line(finding))
+    return findings
+  }
+  const sound = policy('lockout', '10')
+  const pso = (cn: string, threshold: string, more: LdapAttributes = {}) =>
+    policy('msDS-Lockout', threshold, { cn: [cn], ...more })
+
+  t.match(await compared(sound, [], ['S-1-5-32-545', 'S-1-5-21-1-2-3-512']), [
+    /^ok lockout policy: /,
+    /^ok password settings objects: there are none/,
+  ])
+  t.match(await compared(sound, []), [
+    /./,
+    /^warn password settings objects: the service account may not see .* → let .*, or have an administrator look .* LockoutThreshold of 1 to 5 locks/,
+  ])
+  const five = [1, 2, 3, 4, 5].map(each => pso(`p${each}`, each === 5 ? '3' : '20'))
+  t.match(
+    (await compared(sound, five))[5],
+    /^warn password settings object p5: .*3 failures.* → set `lockout\.max_attempts` below 3/,
+  )
+  const many = await compared(
+    sound,
+    Array.from({ length: 60 }, (_, each) => pso(`p${each}`, '20')),
+  )
+  t.match(many.at(-1), /^warn password settings objects: there are more than the 50 that were looked at/)
+
+  for (const broken of [
+    pso('odd', 'many'),
+    pso('odd', '10', { 'msDS-LockoutObservationWindow': [] }),
+    pso('odd', '', {}),
+  ]) {
+    t.match(
+      (await compared(sound, [broken]))[1],
+      /^warn password settings object odd: the service account cannot read/,
+    )
+  }
+  t.match(await compared({ lockoutThreshold: ['10'] }, []), [
+    /^warn lockout policy: the service account cannot read that of DC=corp/,
+  ])
+  t.match(await compared(policy('lockout', '1'), []), [
+    /^warn lockout policy: the domain locks an account after 1 failure within 1 minute, .* → raise that threshold, such as to 10/,
+  ])
+  const forEver = pso('strict', '20', { 'msDS-LockoutDuration': ['-9223372036854775808'] })
+  t.match(
+    (await compared(sound, [forEver]))[1],
+    /^ok password settings object strict: .*until an administrator unlocks it/,
+  )
+})
+
+function wireEntry(dn: string, attributes: LdapAttributes) {
+  const octets = Object.entries(attributes).map(
+    ([name, values]) => [name.toLowerCase(), [values].flat().map(value => Buffer.from(value))] as const,
+  )
+  return { dn, attributes: new Map(octets) }
+}

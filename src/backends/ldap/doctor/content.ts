@@ -57,7 +57,7 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
     if (rootDse?.activeDirectory !== true) return
     step = 'lockout policy'
     if (rootDse.defaultContext !== undefined) {
-      yield* examineLockoutPolicy(session, rootDse.defaultContext, lockout)
+      yield* examineLockoutPolicy(session, rootDse.defaultContext, lockout, rootDse.ownSids)
     }
     step = 'rights of the service account'
     const somebody = found !== undefined && !(await isOwn(found.dn)) ? found.dn : undefined
