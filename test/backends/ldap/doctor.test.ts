@@ -441,3 +441,28 @@ function wireEntry(dn: string, attributes: LdapAttributes) {
   )
   return { dn, attributes: new Map(octets) }
 }
+
+t.test('what another preset does to the ids is said with it', async t => {
+  const advice = async (attributes: LdapAttributes, changes: Partial<LdapOptions>) =>
+    (await examine(t, rootDse(attributes), changes)).find(({ check }) => check === 'preset')?.advice
+  const anew = 'to apps everybody who had an id is somebody new'
+  const samba = { ...ad, vendorName: ['Samba Team (https://www.samba.org)'] }
+  t.equal(
+    await advice(samba, { preset: 'openldap' }),
+    `set \`preset: samba\`: ids are then made from objectGUID, as this directory has no entryUUID, and ${anew}`,
+  )
+  t.equal(
+    await advice(samba, { preset: 'openldap', id_attribute: 'entryUUID' }),
+    `set \`preset: samba\` and take out \`id_attribute\`: ids are then made from objectGUID, as this directory has no entryUUID, and ${anew}`,
+  )
+  t.equal(await advice(samba, { preset: 'openldap', id_attribute: 'objectGUID' }), 'set `preset: samba`')
+  const ds = { vendorName: ['389 Project'] }
+  t.equal(
+    await advice(ds, { preset: 'openldap' }),
+    `set \`preset: 389ds\` and \`id_attribute: entryUUID\` if ids were given out by that here: else they are made from nsUniqueId, and ${anew}`,
+  )
+  t.equal(
+    await advice(ds, { preset: 'openldap', id_attribute: 'entryUUID' }),
+    'set `preset: 389ds`; `id_attribute` keeps the ids as they are',
+  )
+})

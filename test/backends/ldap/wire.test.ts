@@ -516,3 +516,17 @@ t.test('the trusted CAs above a certificate are found by their names, however th
   t.same(trustedAbove('CN=Nobody', stranger.ca), [])
   t.same(trustedAbove('CN=Nobody', undefined), [])
 })
+
+t.test('what ends a handshake is blamed for what it is', async t => {
+  const told = (code: string) => tellExplanation(explainTls(Object.assign(new Error('x'), { code })))
+  t.match(
+    told('ERR_SSL_DH_KEY_TOO_SMALL'),
+    /^the Diffie-Hellman parameters of the server are too small: .*ECDHE/,
+  )
+  t.match(told('ERR_SSL_CA_KEY_TOO_SMALL'), /^the certificate or key of the server is too weak/)
+  t.equal(
+    told('ERR_SSL_SSLV3_ALERT_UNEXPECTED_MESSAGE'),
+    'the server ended TLS with the alert unexpected message',
+    'who says so speaks TLS',
+  )
+})

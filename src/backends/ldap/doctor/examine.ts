@@ -107,13 +107,13 @@ interface Opened {
 async function* openSession(
   connection: Connection,
   { url, host }: Endpoint,
-  { options: { preset }, service: { method } }: Settings,
+  { options, service: { method } }: Settings,
   { clock }: BackendServices,
   signal: AbortSignal,
 ): AsyncGenerator<Finding, Opened | undefined> {
   const session = createSession(connection, signal)
   try {
-    return { session, rootDse: yield* readRootDse(session, { url, preset, host }, clock.wall()) }
+    return { session, rootDse: yield* readRootDse(session, { url, host, options }, clock.wall()) }
   } catch (error) {
     yield noAnswer(`directory ${url}`, error, method)
     return undefined

@@ -19,10 +19,16 @@ export function explainAlert(
       advice: minVersion === 'TLSv1.3' ? `${ALLOW_OLDER}, or update the server` : 'update the server',
     }
   }
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(code)) {
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(code)) {
     return {
       reason: 'what answers there does not speak TLS',
       advice: 'is it the right port? 636 is for ldaps://; for 389 use ldap:// with `tls: { starttls: true }`',
+    }
+  }
+  if (code.endsWith('_DH_KEY_TOO_SMALL')) {
+    return {
+      reason: 'the Diffie-Hellman parameters of the server are too small',
+      advice: 'have it offer ECDHE, or give it parameters of 2048 bits or more',
     }
   }
   if (/KEY_TOO_SMALL|MD_TOO_WEAK|WEAK/.test(code)) {
