@@ -53,7 +53,7 @@ export function domainOf(user: string): TypedDomain | undefined {
 
 /** A name with the domain of another backend: a login does not look for it here. */
 export function notAsked(user: string, { domain }: Username): Finding {
-  const detail = `not asked for this name: the domain ${domain} is in the \`names\` of another backend`
+  const detail = `not asked for this name: the domain ${domain} is in the \`names\` of another backend; anybody will do here`
   return { ...ok(`user ${user}`, detail), user: 'not_asked' }
 }
 
