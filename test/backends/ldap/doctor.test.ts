@@ -16,7 +16,7 @@ import { bindResponse, type LdapAttributes, searchDone, searchEntry } from '../.
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { startSlapd } from '../../support/slapd.ts'
-import { ldapOptions, ldapServices, slapdOptions, tlsOptions } from './ldap-login.ts'
+import { ldapOptions, ldapServices, openDesk, slapdOptions, tlsOptions } from './ldap-login.ts'
 
 const SOON = { maxAttempts: 5, windowMs: 900_000 }
 
@@ -465,4 +465,19 @@ t.test('what another preset does to the ids is said with it', async t => {
     await advice(ds, { preset: 'openldap', id_attribute: 'entryUUID' }),
     'set `preset: 389ds`; `id_attribute` keeps the ids as they are',
   )
+})
+
+t.test('neither does the daemon give up the service account for such a server', async t => {
+  for (const data of ['80090346', '51f', '54b', '52e']) {
+    const answer = { code: 49, diagnosticMessage: adSays(data) }
+    const first = await startLdapServer(t, {
+      onRequest: ({ id }, connection) => connection.send(bindResponse(id, answer)),
+    })
+    const second = await startLdapServer(t, { onRequest: rootDse({}) })
+    const desk = await openDesk(t, ldapOptions({ urls: [first.url, second.url], insecure: true }))
+    await desk.login('alice', 'alice-secret-1')
+    const refused = data === '52e'
+    t.equal(desk.log.at('fatal').length, refused ? 1 : 0, data)
+    t.equal(second.requests.length > 0, !refused, 'and it asks the next')
+  }
 })
