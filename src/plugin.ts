@@ -10,6 +10,7 @@ import type { Log } from './authentication/log.ts'
 import type { RefusedAccounts } from './authentication/refused-accounts.ts'
 import type { Rules } from './authentication/rule.ts'
 import type { Secret } from './authentication/secret.ts'
+import type { Username } from './authentication/username.ts'
 
 export { type Static, type TSchema, Type } from 'typebox'
 export { stateInWords } from './authentication/account-state.ts'
@@ -68,8 +69,11 @@ export interface Finding {
   readonly detail: string
   /** What to do about it, in one line: which option, and to what. */
   readonly advice?: string
-  /** On what is said of the person who was asked for: whether they are here. They may be in another backend of the chain. */
-  readonly user?: 'found' | 'missing'
+  /**
+   * On what is said of the person who was asked for: whether they are here, or why a login would not look here. They may be in
+   * another backend of the chain.
+   */
+  readonly user?: 'found' | 'missing' | 'not_asked'
 }
 
 export interface BackendPlugin<S extends TSchema = TSchema> {
@@ -98,13 +102,15 @@ export interface BackendPlugin<S extends TSchema = TSchema> {
    * Looks at everything live, for `gatehouse doctor`: what is found is said as soon as it is known, and what cannot be
    * looked at because something before it failed is left out.
    *
-   * @param user a name to look for; without it any one person
+   * @param user a name to look for, as it was typed; without it any one person
+   * @param username what a login makes of it, by the domains of all backends
    */
   examine?(
     options: Static<S>,
     services: BackendServices,
     about: {
       readonly user?: string
+      readonly username?: Username
       /** The daemon's own limit for one account from one source, to compare with the directory's. */
       readonly lockout: { readonly maxAttempts: number; readonly windowMs: number }
       readonly signal: AbortSignal

@@ -12,6 +12,7 @@ import { examineBackend } from './doctor/backends.ts'
 import { examineChecks } from './doctor/checks.ts'
 import { examineClients, examineConfig, examineFiles } from './doctor/files.ts'
 import { examineListeners } from './doctor/listeners.ts'
+import { readName } from './doctor/name.ts'
 import { createPersonInChain } from './doctor/person.ts'
 import { silentLog } from './doctor/silent-log.ts'
 import { CommandFailure, reportingFailure } from './failure.ts'
@@ -78,7 +79,19 @@ async function examineAll(
     refusedAccounts: createRefusedAccounts(systemClock),
     log: silentLog,
   }
-  const person = user === undefined ? undefined : createPersonInChain(user, isSeveral(chosen))
+  const name = user === undefined ? undefined : await readName(user, config, parts)
+  if (name && !name.ok) {
+    report.section(`user ${user}`)
+    const detail = `this cannot be the name of a user: it ${name.problem}`
+    report.say({ status: 'fail', check: `user ${user}`, detail })
+  }
+  const asked = user !== undefined && name?.ok ? { user, username: name.username } : undefined
+  const person =
+    asked &&
+    createPersonInChain(
+      asked.user,
+      chosen.filter(({ enabled }) => enabled),
+    )
   const refused = new Set<string>()
   for (const settings of chosen) {
     report.section(settings.id, settings.type)
@@ -86,12 +99,15 @@ async function examineAll(
       report.say({ status: 'ok', check: 'enabled: false', detail: 'switched off, so not looked at' })
       continue
     }
-    for await (const finding of examineBackend(settings, { ...parts, config, user })) {
+    const accounts = new Set<Finding['status']>()
+    for await (const finding of examineBackend(settings, { ...parts, config, person: asked })) {
       const said = person ? person.take(settings, finding) : finding
       if (said === undefined) continue
-      if (said.status === 'fail' && SERVICE_ACCOUNT.test(said.check)) refused.add(settings.id)
+      if (SERVICE_ACCOUNT.test(said.check)) accounts.add(said.status)
       report.say(said)
     }
+    // One server that is out of order refuses nobody.
+    if (accounts.has('fail') && !accounts.has('ok')) refused.add(settings.id)
   }
   const left = person?.end() ?? []
   if (left.length > 0) report.section(`user ${user}`)
@@ -104,10 +120,6 @@ async function examineAll(
 
 /** What is said of a service account is said so: `ldap` does, and plugins may. */
 const SERVICE_ACCOUNT = /^service account\b/
-
-function isSeveral(backends: Config['backends']): boolean {
-  return backends.filter(({ enabled }) => enabled).length > 1
-}
 
 function chooseBackends({ backends }: Config, only: string | undefined): Config['backends'] {
   if (only === undefined) return backends

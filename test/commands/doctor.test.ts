@@ -4,12 +4,16 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import t, { type Test } from 'tap'
 import { resolvePlugin } from '../../src/backends/registry.ts'
+import { examineBackend } from '../../src/commands/doctor/backends.ts'
+import { examineListeners } from '../../src/commands/doctor/listeners.ts'
+import { silentLog } from '../../src/commands/doctor/silent-log.ts'
 import { doctorCommand } from '../../src/commands/doctor.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Finding } from '../../src/plugin.ts'
+import { definePlugin, type Finding, Type } from '../../src/plugin.ts'
 import { createCertificateAuthority } from '../support/certificate-authority.ts'
 import { startDaemon } from '../support/daemon.ts'
 import { startDnsServer } from '../support/dns-server.ts'
@@ -879,7 +883,7 @@ t.test(
         ran.bad.join('\n'),
         /^warn lockout policy: the domain locks an account after 3 failures within 30 min.* → set `lockout\.max_attempts` below 3, such as 1: now it is 5/m,
       )
-      t.match(text, /^ok password settings objects: none are to be seen, as only Domain Admins may/m)
+      t.match(text, /^warn password settings objects: the service account may not see whether there are any/m)
       t.equal(ran.code, 0)
     })
 
@@ -1096,3 +1100,148 @@ t.test(
     t.equal(wrong.code, 2)
   },
 )
+
+/** What `doctor` makes of a plugin that looks at things so, if it has so long. */
+async function examineSlowly(examine: () => AsyncGenerator<Finding>, longestMs: number) {
+  const plugin = definePlugin({
+    type: 'slow',
+    apiVersion: 1,
+    options: Type.Object({}),
+    examine,
+    create: () => Promise.reject(new Error('not made')),
+  })
+  const settings = { id: 'slow', type: 'slow', enabled: true, plugin, options: {}, timeoutMs: 1_000 }
+  const parts = {
+    log: silentLog,
+    config: { lockout: { maxAttempts: 5, windowMs: 1_000 } },
+    person: undefined,
+  }
+  const findings: Finding[] = []
+  const startedAt = performance.now()
+  for await (const finding of examineBackend(settings as never, parts as never, longestMs))
+    findings.push(finding)
+  return { findings, tookMs: performance.now() - startedAt }
+}
+
+t.test('a backend that takes too long is told to close what it has open, and not waited for', async t => {
+  let closed = false
+  const talkative = await examineSlowly(async function* () {
+    try {
+      for (;;) {
+        await pause(20)
+        yield { status: 'ok', check: 'something', detail: 'seen' }
+      }
+    } finally {
+      closed = true
+    }
+  }, 200)
+  t.match(talkative.findings.at(-1), {
+    status: 'fail',
+    check: 'examination',
+    detail: /^not done within 0\.2 s$/,
+  })
+  t.ok(closed, 'or its connections keep the process from ending')
+
+  const silent = await examineSlowly(async function* () {
+    await new Promise(() => {})
+  }, 200)
+  t.match(silent.findings, [{ status: 'fail', check: 'examination' }])
+  t.ok(silent.tookMs < 10_000, `${silent.tookMs} ms`)
+
+  const angry = await examineSlowly(async function* () {
+    try {
+      await pause(500)
+      yield { status: 'ok', check: 'something', detail: 'seen' }
+    } finally {
+      await Promise.reject(new Error('it does not close'))
+    }
+  }, 200)
+  t.match(angry.findings, [{ status: 'fail', check: 'examination' }], 'what it throws then is nobody’s')
+})
+
+t.test('a refused service account is not tried by the next backend that has it', async t => {
+  const slapd = await startSlapd(t)
+  const wrong = { bind: { dn: slapd.serviceDn, password: 'wrong' } }
+  const shared = ['people', 'services', 'groups'].map(id => ({
+    ...corpBackend(slapd, { ...wrong, base_dn: `ou=${id},dc=corp,dc=example` }),
+    id,
+  }))
+  const { bad } = await run(['--json', '--config', configure(t, ...shared)])
+  t.match(
+    bad.filter(line => line.startsWith('fail')),
+    [
+      /^fail service account at ldaps:\S+: result 49/,
+      /^fail service account at ldaps:\S+: not tried: ldaps:\/\/localhost:\d+ has refused it, and each try may count/,
+      /^fail service account at ldaps:\S+: not tried: /,
+    ],
+  )
+  t.equal((await slapd.binds()).length, 1, 'three would lock it where three are allowed')
+})
+
+t.test('a program that answers byte by byte, for ever, is not waited for', async t => {
+  const body = 'content-type: text/plain\r\n\r\nhello'
+  for (const greeting of ['HTTP/1.1 200 OK\r\n', `HTTP/1.1 200 OK\r\n${body}`]) {
+    const dripping = createServer(socket => {
+      socket.write(greeting)
+      const drip = setInterval(() => socket.write(greeting.endsWith('hello') ? 'o' : 'x-more: y\r\n'), 200)
+      socket.on('error', () => {}).on('close', () => clearInterval(drip))
+    })
+    dripping.listen(0, '127.0.0.1')
+    await once(dripping, 'listening')
+    t.teardown(() => dripping.close())
+    const { port } = dripping.address() as { port: number }
+    const listen = { host: '127.0.0.1', port }
+    const findings: Finding[] = []
+    const startedAt = performance.now()
+    const config = { listen, admin: { ...listen, port: 0 } }
+    for await (const finding of examineListeners(config as never)) findings.push(finding)
+    t.match(findings[0], { status: 'fail', detail: 'another program has this port' })
+    const tookMs = performance.now() - startedAt
+    t.ok(tookMs < 5_000, `${tookMs} ms`)
+  }
+})
+
+t.test('a name is understood by the domains of all backends, as a login understands it', async t => {
+  const slapd = await startSlapd(t, fresh)
+  const two = (corp: object, other: object) =>
+    configure(t, corpBackend(slapd, { base_dn: 'ou=people,dc=corp,dc=example', ...corp }), {
+      ...corpBackend(slapd, { base_dn: 'ou=services,dc=corp,dc=example', ...other }),
+      id: 'services',
+    })
+  const say = async (file: string, user: string, ...args: string[]) =>
+    (await run(['--json', '--config', file, '--user', user, ...args])).findings
+      .filter(({ check }) => /^(user|person) /.test(check))
+      .map(({ about, status, detail, advice }) => `${about} ${status}: ${detail} → ${advice}`)
+
+  const names = { upn_suffixes: ['corp.example'] }
+  const shared = two({ names }, { names: { ...names, netbios: 'SVC' } })
+  t.match(await say(shared, 'nomail@corp.example', '--backend', 'corp'), [
+    /^corp fail: the domain corp\.example is in the `names` of several backends, so the whole is looked for; without it uid=nomail,\S+ is found → /,
+  ])
+  t.match(await say(two({ names }, {}), 'nomail@corp.example', '--backend', 'corp'), [/^corp ok: id /, /./])
+
+  const separate = two({ names: { netbios: 'CORP' } }, { names: { netbios: 'SVC' } })
+  t.match(
+    (await say(separate, 'SVC\\alice'))[0],
+    /^corp ok: not asked for this name: the domain svc is in the `names` of another/,
+  )
+  t.match((await say(separate, 'CORP\\alice')).join(' | '), /^corp ok: id [^|]*.*\| services ok: not asked/)
+
+  const filtered = two({ username_filter: ['!adm-*'] }, { username_filter: ['svc-*'] })
+  t.match(
+    (await say(filtered, 'alice')).join(' | '),
+    /^corp ok: id [^|]*.*\| services ok: not asked .*`username_filter`/m,
+  )
+  t.match((await say(filtered, 'adm-alice')).at(-1), /^chain warn: no backend is asked for this name/)
+  t.match(await say(filtered, 'a\u0007b'), [
+    /^user \S+ fail: this cannot be the name of a user: it contains a control/,
+  ])
+})
+
+t.test('a local user is found by any spelling of the name', async t => {
+  const file = configure(t, { id: 'local', type: 'local' })
+  const daemon = await startDaemon(t, { config: file, cwd: t.testdirName })
+  await daemon.stop()
+  const { findings } = await run(['--json', '--config', file, '--user', ' ADMIN '])
+  t.match(findings.at(-1), { status: 'ok', check: 'user  ADMIN ', detail: /name admin$/ })
+})

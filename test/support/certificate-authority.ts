@@ -43,10 +43,12 @@ const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'
 /**
  * @param directory where keys and certificates are written; made if it does not exist
  * @param name the CA's common name: another one makes an authority that nobody trusts
+ * @param validUntil end of the CA's own certificate, in milliseconds since the Unix epoch; in a year by default
  */
 export async function createCertificateAuthority(
   directory: string,
   name = 'Gatehouse test CA',
+  validUntil?: number,
 ): Promise<CertificateAuthority> {
   await mkdir(directory, { recursive: true })
   const file = (base: string) => join(directory, base)
@@ -69,6 +71,18 @@ export async function createCertificateAuthority(
     ],
     ...['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
   )
+
+  if (validUntil !== undefined) {
+    const settingsFile = file('ca.cnf')
+    await writeFile(settingsFile, settings(directory, 'ca', [], 'sha256'))
+    await writeFile(file('ca.index'), '')
+    await openssl('x509', '-x509toreq', '-in', caFile, '-signkey', caKeyFile, '-out', file('ca.csr'))
+    await openssl(
+      ...['ca', '-batch', '-notext', '-selfsign', '-config', settingsFile, '-extensions', 'authority'],
+      ...['-in', file('ca.csr'), '-keyfile', caKeyFile, '-out', caFile, '-outdir', directory],
+      ...['-startdate', asn1Time(validUntil - 365 * dayMs), '-enddate', asn1Time(validUntil)],
+    )
+  }
 
   let issued = 0
   return { caFile, ca: await readFile(caFile, 'utf8'), issue }
@@ -113,6 +127,9 @@ x509_extensions = server
 rand_serial = yes
 [any]
 commonName = optional
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
 [server]
 basicConstraints = CA:FALSE
 keyUsage = digitalSignature

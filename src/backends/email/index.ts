@@ -1,4 +1,3 @@
-import { createUsernameNormaliser } from '../../authentication/username.ts'
 import {
   definePlugin,
   type Finding,
@@ -6,6 +5,7 @@ import {
   stateInWords,
   Type,
   UnavailableError,
+  type Username,
 } from '../../plugin.ts'
 
 /**
@@ -43,7 +43,7 @@ export const emailPlugin = definePlugin({
           ],
     ),
 
-  async *examine({ users = 'local' }, { localUsers }, { user }) {
+  async *examine({ users = 'local' }, { localUsers }, { user, username }) {
     const check = `users of \`${users}\` by e-mail address`
     try {
       const { withEmail } = localUsers.count()
@@ -51,7 +51,7 @@ export const emailPlugin = definePlugin({
       yield withEmail > 0
         ? { status: 'ok', check, detail: `${withEmail} with an address` }
         : { status: 'warn', check, detail: none, advice: 'give one with `gatehouse user add … --email`' }
-      if (user !== undefined) yield findUser(localUsers, user)
+      if (user !== undefined) yield findUser(localUsers, user, username)
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error
       yield { status: 'fail', check, detail: error.message, advice: 'mend or restore the database' }
@@ -82,10 +82,9 @@ export const emailPlugin = definePlugin({
 })
 
 /** Somebody who was asked for. */
-function findUser(localUsers: LocalUsers, user: string): Finding {
+function findUser(localUsers: LocalUsers, user: string, username: Username | undefined): Finding {
   const check = `user ${user}`
-  const name = createUsernameNormaliser([])(user)
-  const found = name.ok ? localUsers.findByEmail(name.username.typed) : undefined
+  const found = localUsers.findByEmail(username?.typed ?? user)
   if (found === undefined) {
     const advice = 'is the address right? `gatehouse user list` shows them'
     return { status: 'fail', check, detail: 'no local user has this address', advice, user: 'missing' }

@@ -2,6 +2,7 @@ import { definePlugin } from '../../plugin.ts'
 import { readCertificates, readClientCertificate } from './certificates.ts'
 import { check } from './check/check.ts'
 import { examine } from './doctor/examine.ts'
+import { namedBy } from './doctor/named.ts'
 import { idAttributeOf, nestingOf, userFilterOf } from './effective.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'
@@ -35,6 +36,7 @@ export const ldapPlugin = definePlugin({
         ca: await readCertificates(options),
         minVersion: options.tls.min_version,
         servername: options.tls.servername,
+        namedIn: namedBy(options.discover).where,
         connectTimeoutMs: options.connect_timeout,
         operationTimeoutMs: options.operation_timeout,
         clientCertificate: await readClientCertificate(options, services.log),

@@ -1,11 +1,5 @@
 /** The backend as the chain sees it; a login itself is in login.ts. */
-import {
-  type Backend,
-  type BackendServices,
-  normaliseDomain,
-  type User,
-  type Username,
-} from '../../plugin.ts'
+import type { Backend, BackendServices, User } from '../../plugin.ts'
 import { createAdmissions } from './admission.ts'
 import { createEntryCache } from './entry-cache.ts'
 import { noteGroups, noteSearch } from './explanation.ts'
@@ -13,7 +7,7 @@ import { createGroupFinder } from './groups/finder.ts'
 import { createLogin } from './login.ts'
 import { createLockedMemory } from './person/locked-memory.ts'
 import { createPersonSearch } from './person-search.ts'
-import { realmOf } from './realm.ts'
+import { createIsOurs, realmOf } from './realm.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
 import { idOctets } from './syntax/entry.ts'
@@ -31,7 +25,7 @@ export function createLdapBackend(
   const { options, userFilter, idAttribute } = settings
   const base = options.base_dn
   const realm = realmOf(options)
-  const ourDomains = new Set(realm && [realm.netbios ?? [], realm.suffixes].flat().map(normaliseDomain))
+  const isOurs = createIsOurs(options)
   const lockedMemory = createLockedMemory(clock)
   const people = createPersonSearch(settings, directory, { clock, log })
   const search: Directory['search'] = (request, signal) => directory.search(request, signal)
@@ -48,10 +42,6 @@ export function createLdapBackend(
     entryCache,
     clock,
   })
-
-  function isOurs({ domain }: Username): boolean {
-    return domain === undefined || ourDomains.has(domain)
-  }
 
   async function getUser(id: string, signal: AbortSignal): Promise<User | undefined> {
     const octets = idOctets(id, idAttribute)

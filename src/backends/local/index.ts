@@ -1,4 +1,3 @@
-import { createUsernameNormaliser } from '../../authentication/username.ts'
 import {
   definePlugin,
   type Finding,
@@ -8,6 +7,7 @@ import {
   Type,
   UnavailableError,
   type User,
+  type Username,
 } from '../../plugin.ts'
 
 /** The daemon's own users, by username. Whom a name finds and what it costs is decided in users/local-users.ts. */
@@ -16,10 +16,10 @@ export const localPlugin = definePlugin({
   apiVersion: 1,
   options: Type.Object({}, { description: 'The local users, by username.' }),
 
-  async *examine(_options, { localUsers }, { user }) {
+  async *examine(_options, { localUsers }, { user, username }) {
     const count = countUsers(localUsers)
     yield count
-    if (user !== undefined && count.status !== 'fail') yield findUser(localUsers, user)
+    if (user !== undefined && count.status !== 'fail') yield findUser(localUsers, user, username)
   },
 
   async create(_options, { id, localUsers }) {
@@ -65,10 +65,9 @@ function countUsers(localUsers: LocalUsers): Finding {
 }
 
 /** Somebody who was asked for. */
-function findUser(localUsers: LocalUsers, user: string): Finding {
+function findUser(localUsers: LocalUsers, user: string, username: Username | undefined): Finding {
   const check = `user ${user}`
-  const name = createUsernameNormaliser([])(user)
-  const found = name.ok ? localUsers.findByUsername(name.username.typed) : undefined
+  const found = localUsers.findByUsername(username?.typed ?? user)
   if (found === undefined) {
     const advice = 'is the name right? `gatehouse user list` shows them'
     return { status: 'fail', check, detail: 'no local user has this name', advice, user: 'missing' }

@@ -76,16 +76,24 @@ function isGatehouse({ host, port }: Address, tls: boolean): Promise<boolean> {
   return new Promise(resolve => {
     const request = get(
       // Who it is does not matter here: nothing is told to it.
-      { host: name, port, path: '/livez', timeout: ANSWER_MS, ...(tls && { rejectUnauthorized: false }) },
+      {
+        host: name,
+        port,
+        path: '/livez',
+        // For all of it: a `timeout` starts anew with each byte.
+        signal: AbortSignal.timeout(ANSWER_MS),
+        ...(tls && { rejectUnauthorized: false }),
+      },
       response => {
         let body = ''
         response.setEncoding('utf8').on('data', text => {
           body += text
           if (body.length > 100) response.destroy()
         })
+        response.on('error', () => resolve(false))
         response.on('close', () => resolve(response.statusCode === 200 && body.trim() === '{"status":"ok"}'))
       },
     )
-    request.on('timeout', () => request.destroy()).on('error', () => resolve(false))
+    request.on('error', () => resolve(false))
   })
 }

@@ -18,13 +18,19 @@ export interface PersonInChain {
   end(): readonly About[]
 }
 
-/** @param several whether more than one backend is looked at */
-export function createPersonInChain(user: string, several: boolean): PersonInChain {
+/** @param backends that are looked at */
+export function createPersonInChain(user: string, backends: readonly BackendConfig[]): PersonInChain {
+  const several = backends.length > 1
+  const notAsked = new Set<string>()
   const found: string[] = []
   const missing: About[] = []
   return {
     take({ id, deny }, finding) {
       if (finding.user === undefined) return finding
+      if (finding.user === 'not_asked') {
+        notAsked.add(id)
+        return finding
+      }
       // Whom a deny list does not have is not kept out by it.
       if (deny && finding.user === 'missing') {
         return { status: 'ok', check: finding.check, detail: 'not on this deny list' }
@@ -38,10 +44,18 @@ export function createPersonInChain(user: string, several: boolean): PersonInCha
       return finding.user === 'missing' && several ? undefined : finding
     },
     end() {
+      const takers = backends.filter(({ deny }) => !deny)
+      if (takers.length > 0 && takers.every(({ id }) => notAsked.has(id)))
+        return [{ about: 'chain', finding: askedNowhere(user) }]
       if (missing.length === 0 || found.length === 0) return missing
       const others = missing.map(({ about }) => about).join(' and ')
       const detail = `${found.join(' and ')} ${found.length === 1 ? 'has' : 'have'} this name; not in ${others}`
       return [{ about: 'chain', finding: { status: 'ok', check: `user ${user}`, detail } }]
     },
   }
+}
+
+function askedNowhere(user: string): Finding {
+  const detail = 'no backend is asked for this name, so nobody can log in with it'
+  return { status: 'warn', check: `user ${user}`, detail, advice: 'correct `username_filter`, or the name' }
 }

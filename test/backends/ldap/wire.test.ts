@@ -14,6 +14,7 @@ import { parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
 import { describe, subCode } from '../../../src/backends/ldap/wire/result.ts'
 import { explainTls, tellExplanation } from '../../../src/backends/ldap/wire/tls-failure.ts'
+import { trustedAbove } from '../../../src/backends/ldap/wire/trusted.ts'
 import { createCertificateAuthority } from '../../support/certificate-authority.ts'
 import { bindResponse, extendedResponse, searchDone, searchEntry } from '../../support/ldap-message.ts'
 import { type LdapServerOptions, startLdapServer } from '../../support/ldap-server.ts'
@@ -479,3 +480,53 @@ t.test(
     t.ok(Number.parseInt(ticks, 16) <= 30 * TICKS_PER_SECOND + 10, ticks)
   },
 )
+
+t.test('of a CA that has expired the server is not blamed', async t => {
+  const day = 86_400_000
+  const validUntil = Math.floor((Date.now() - day) / 1000) * 1000
+  const old = await createCertificateAuthority(join(directory, 'old'), 'Old Root', validUntil)
+  const implicit = async (request: Parameters<typeof old.issue>[0]) => {
+    const certificate = await old.issue(request)
+    return (await startLdapServer(t, { certificate, implicitTls: true })).url
+  }
+  const sound = await implicit({ validUntil: Date.now() + 100 * day })
+  t.match(await reasonFor(sound, { ca: old.ca, caFile: old.caFile }), {
+    explanation: {
+      reason: `the CA "CN=Old Root" in tls.ca_file has expired, on ${new Date(validUntil).toISOString()}`,
+      advice: `put its new certificate into \`tls.ca_file\` (${old.caFile})`,
+    },
+  })
+  const both = await implicit({ commonName: 'old', validUntil: Date.now() - 1000 })
+  t.match(await reasonFor(both, { ca: old.ca }), { message: /the certificate of "CN=old" expired on/ })
+
+  const failed = (code: string) => Object.assign(new Error('x'), { code })
+  const chain = [{ subject: 'a', issuer: 'b', names: [], validFromMs: 0, validToMs: Date.now() + day }]
+  const told = (code: string, ownCa: boolean) =>
+    tellExplanation(explainTls(failed(code), { chain, ownCa, ca: authority.ca }))
+  t.match(told('CERT_HAS_EXPIRED', true), /^a CA in tls\.ca_file has expired: put its new certificate/)
+  t.match(told('CERT_HAS_EXPIRED', false), /^a CA in the list of CAs that Node\.js trusts has expired: /)
+  t.match(told('CERT_NOT_YET_VALID', true), /^a CA in tls\.ca_file is not valid yet: /)
+})
+
+t.test('the trusted CAs above a certificate are found by their names, however they are ordered', async t => {
+  const renewed = await createCertificateAuthority(join(directory, 'renewed'), 'Corp Root', Date.now() + 1e9)
+  const above = trustedAbove('CN=Corp Root', `${renewed.ca}\n${stranger.ca}\nrubbish\n${authority.ca}`)
+  t.equal(above.length, 1)
+  t.ok((above[0]?.validToMs ?? 0) > Date.now() + 1e10, 'the one that ends last')
+  t.same(trustedAbove('CN=Nobody', stranger.ca), [])
+  t.same(trustedAbove('CN=Nobody', undefined), [])
+})
+
+t.test('what ends a handshake is blamed for what it is', async t => {
+  const told = (code: string) => tellExplanation(explainTls(Object.assign(new Error('x'), { code })))
+  t.match(
+    told('ERR_SSL_DH_KEY_TOO_SMALL'),
+    /^the Diffie-Hellman parameters of the server are too small: .*ECDHE/,
+  )
+  t.match(told('ERR_SSL_CA_KEY_TOO_SMALL'), /^the certificate or key of the server is too weak/)
+  t.equal(
+    told('ERR_SSL_SSLV3_ALERT_UNEXPECTED_MESSAGE'),
+    'the server ended TLS with the alert unexpected message',
+    'who says so speaks TLS',
+  )
+})

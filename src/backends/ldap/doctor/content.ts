@@ -1,5 +1,5 @@
 /** What is the same on every server of a directory: the bases, the groups, people, the directory's own rules. */
-import type { BackendServices, Finding } from '../../../plugin.ts'
+import type { BackendServices, Finding, Username } from '../../../plugin.ts'
 import type { Settings } from '../settings.ts'
 import { examineBase } from './base.ts'
 import { fail } from './finding.ts'
@@ -19,13 +19,14 @@ export interface ContentExamined {
   readonly settings: Settings
   readonly services: BackendServices
   readonly user: string | undefined
+  readonly username: Username | undefined
   readonly lockout: OwnLockout
   readonly signal: AbortSignal
 }
 
 /** Ends at the first step that gets no answer. */
 export async function* examineContent(about: ContentExamined): AsyncGenerator<Finding> {
-  const { session, rootDse, settings, services, user, lockout, signal } = about
+  const { session, rootDse, settings, services, user, username, lockout, signal } = about
   const { base_dn, bind } = settings.options
   const { method } = settings.service
   let step = `base_dn ${base_dn}`
@@ -45,6 +46,7 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
       services,
       rootDse,
       user,
+      username,
       isOwn,
       groupList,
       patterns,
@@ -58,7 +60,7 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
     if (rootDse?.activeDirectory !== true) return
     step = 'lockout policy'
     if (rootDse.defaultContext !== undefined) {
-      yield* examineLockoutPolicy(session, rootDse.defaultContext, lockout)
+      yield* examineLockoutPolicy(session, rootDse.defaultContext, lockout, rootDse.ownSids)
     }
     step = 'rights of the service account'
     const somebody = found !== undefined && !(await isOwn(found.dn)) ? found.dn : undefined

@@ -34,7 +34,7 @@ export async function* listServers(
     return inOrder.map(({ endpoint }) => endpoint)
   } catch (error) {
     const advice =
-      'correct `discover`, name a DNS server of that domain in `dns_servers`, or list `urls` instead'
+      'correct `discover`, name a DNS server of that domain in `dns_servers`, or list `urls` instead of `discover`'
     yield whySilent(check, error, dns_servers) ?? fail(check, reasonOf(error), advice)
     return []
   }
@@ -43,7 +43,7 @@ export async function* listServers(
 /** The addresses of one host. */
 export async function findAddresses(
   host: string,
-  { lookup, connectTimeoutMs, nameServers }: ReachOptions,
+  { lookup, connectTimeoutMs, nameServers, named }: ReachOptions,
   signal: AbortSignal,
 ): Promise<Finding> {
   const check = `DNS ${host}`
@@ -65,7 +65,7 @@ export async function findAddresses(
   } catch (error) {
     const unknown = error instanceof Error && 'code' in error && error.code === 'ENOTFOUND'
     const detail = unknown ? 'this name has no address' : `no address was found: ${reasonOf(error)}`
-    const advice = 'correct the name in `urls`, or name a DNS server that knows it in `dns_servers`'
+    const advice = `correct the name in ${named.where}, or name a DNS server that knows it in \`dns_servers\``
     return whySilent(check, error, nameServers) ?? fail(check, detail, advice)
   }
 }

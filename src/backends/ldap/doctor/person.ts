@@ -1,5 +1,5 @@
 /** One person as this backend maps them: found, read, with their groups; and where nobody is found, why. */
-import type { BackendServices, Finding } from '../../../plugin.ts'
+import type { BackendServices, Finding, Username } from '../../../plugin.ts'
 import { userFilterOf } from '../effective.ts'
 import type { Group } from '../groups/group.ts'
 import { type Person, readPerson, requestedAttributes } from '../person/user.ts'
@@ -18,7 +18,7 @@ import { fail, ok, warn } from './finding.ts'
 import type { GroupList } from './group-list.ts'
 import type { LookedUp } from './group-patterns.ts'
 import { findMember } from './members.ts'
-import { readNames } from './names.ts'
+import { namesFor } from './names.ts'
 import type { IsOwn } from './own-account.ts'
 import { describeGroups, findGroups, type GroupsOfPerson } from './person-groups.ts'
 import { quietly } from './quietly.ts'
@@ -36,6 +36,8 @@ export interface PersonExamined {
   readonly rootDse: RootDse | undefined
   /** Undefined: anybody. */
   readonly user: string | undefined
+  /** What a login makes of it. */
+  readonly username: Username | undefined
   readonly isOwn: IsOwn
   readonly groupList: GroupList
   readonly patterns: readonly LookedUp[]
@@ -61,9 +63,9 @@ const SEVERAL = 3
  * @throws {DirectoryFailure} if no answer came
  */
 export async function* examinePerson(about: PersonExamined): AsyncGenerator<Finding, Sample | undefined> {
-  const { settings, user } = about
+  const { settings, user, username } = about
   const { options, service } = settings
-  const names = user === undefined ? undefined : readNames(user, options)
+  const names = user === undefined ? undefined : namesFor(user, username, options)
   if (user !== undefined && names === undefined) {
     yield { ...fail(`user ${user}`, 'this cannot be the name of a user'), user: 'missing' }
     return undefined

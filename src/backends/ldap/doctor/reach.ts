@@ -6,8 +6,10 @@ import { type DialOptions, dial } from '../wire/dial.ts'
 import type { Endpoint } from '../wire/endpoint.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import type { TlsSession } from '../wire/tls-failure.ts'
+import { type TrustedCa, trustedAbove } from '../wire/trusted.ts'
 import { fail, ok, warn } from './finding.ts'
 import { findAddresses } from './name-servers.ts'
+import type { Named } from './named.ts'
 
 export interface ReachOptions extends DialOptions {
   readonly lookup: LookupFunction
@@ -16,6 +18,9 @@ export interface ReachOptions extends DialOptions {
   readonly operationTimeoutMs: number
   /** Wall clock, in milliseconds since the Unix epoch. */
   readonly wallMs: number
+  readonly named: Named
+  /** Trusted CAs whose end was said already: one is behind several servers. */
+  readonly toldOf: Set<string>
 }
 
 const DAY_MS = 86_400_000
@@ -38,25 +43,40 @@ export async function* reach(
   const startedAt = performance.now()
   try {
     const stream = await dial(endpoint, options, signal)
-    yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
-    yield* describeTls(endpoint, stream.tls, options.wallMs)
-    return new Connection(stream, options.operationTimeoutMs)
+    let told = false
+    try {
+      yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
+      yield* describeTls(endpoint, stream.tls, options)
+      told = true
+      return new Connection(stream, options.operationTimeoutMs)
+    } finally {
+      // Whoever stops to listen has nobody else who would close it.
+      if (!told) stream.destroy()
+    }
   } catch (error) {
     if (!(error instanceof DirectoryFailure)) throw error
     if (error.phase === 'connect') {
-      yield fail(`TCP ${host}:${port}`, withoutUrl(error.message, url), adviceOnTcp(error.message, endpoint))
+      yield fail(
+        `TCP ${host}:${port}`,
+        withoutUrl(error.message, url),
+        adviceOnTcp(error.message, endpoint, options.named),
+      )
       return undefined
     }
     yield ok(`TCP ${host}:${port}`, 'connected')
-    yield explainTlsFailure(endpoint, error)
+    yield explainTlsFailure(endpoint, error, options.named)
     return undefined
   }
 }
 
-function* describeTls({ url }: Endpoint, tls: TlsSession | undefined, wallMs: number): Generator<Finding> {
+function* describeTls(
+  { url }: Endpoint,
+  tls: TlsSession | undefined,
+  { wallMs, ca, caFile, toldOf, named }: ReachOptions,
+): Generator<Finding> {
   if (tls === undefined) {
     const detail = 'none: every password sent there is readable on the network'
-    yield warn(`TLS ${url}`, detail, 'use `ldaps://` in `urls`, or `tls: { starttls: true }`')
+    yield warn(`TLS ${url}`, detail, named.encrypt)
     return
   }
   const [own] = tls.chain
@@ -77,9 +97,28 @@ function* describeTls({ url }: Endpoint, tls: TlsSession | undefined, wallMs: nu
   yield days < SOON_DAYS
     ? warn(`certificate ${url}`, detail, 'renew it on the server: once it has expired nobody can log in')
     : ok(`certificate ${url}`, detail)
+  const above = trustedAbove(tls.chain.at(-1)?.issuer ?? '', ca).filter(({ subject }) => !toldOf.has(subject))
+  for (const { subject } of above) toldOf.add(subject)
+  yield* warnOfTrusted(above, caFile, wallMs)
 }
 
-function adviceOnTcp(message: string, { host, port, security }: Endpoint): string {
+/** Whom we trust has an end, too, and a server with a new certificate of the same CA does not help against that. */
+function* warnOfTrusted(
+  above: readonly TrustedCa[],
+  caFile: string | undefined,
+  wallMs: number,
+): Generator<Finding> {
+  for (const { subject, validToMs } of above) {
+    const days = Math.floor((validToMs - wallMs) / DAY_MS)
+    if (!(days < SOON_DAYS)) continue
+    const detail = `the CA "${subject}" in it expires in ${days} ${days === 1 ? 'day' : 'days'}, on ${new Date(validToMs).toISOString()}`
+    const advice =
+      'put its new certificate into it, beside the old one: once that has expired nobody can log in'
+    yield warn(`tls.ca_file ${caFile ?? ''}`.trim(), detail, advice)
+  }
+}
+
+function adviceOnTcp(message: string, { host, port, security }: Endpoint, { where }: Named): string {
   const other =
     security === 'ldaps'
       ? port === 636
@@ -89,32 +128,41 @@ function adviceOnTcp(message: string, { host, port, security }: Endpoint): strin
         ? ''
         : ', where ldap:// is on 389'
   if (message.includes('ECONNREFUSED')) {
-    return `nothing listens on port ${port} there: correct host and port in \`urls\`${other}, or start the server`
+    return `nothing listens on port ${port} there: correct host and port in ${where}${other}, or start the server`
   }
   if (/no connection within|ETIMEDOUT/.test(message)) {
     return `a firewall may swallow port ${port}, or ${host} is down; if it is only slow, raise \`connect_timeout\``
   }
   if (/EHOSTUNREACH|ENETUNREACH/.test(message)) return 'there is no route to it from here'
-  return `correct host and port in \`urls\`${other}`
+  return `correct host and port in ${where}${other}`
 }
 
-function explainTlsFailure(endpoint: Endpoint, { explanation, message }: DirectoryFailure): Finding {
+function explainTlsFailure(
+  endpoint: Endpoint,
+  { explanation, message }: DirectoryFailure,
+  named: Named,
+): Finding {
   const { url, security } = endpoint
   const detail = explanation?.reason ?? withoutUrl(message, url)
   if (security === 'starttls' && explanation === undefined) {
     const check = `StartTLS ${url}`
     return /StartTLS was refused/.test(detail)
-      ? fail(check, detail, 'the server offers no StartTLS: use `ldaps://` in `urls`, without `tls.starttls`')
-      : fail(check, detail, adviceOnStartTlsPort(endpoint))
+      ? fail(check, detail, `the server offers no StartTLS: ${named.overTls}`)
+      : fail(check, detail, adviceOnStartTlsPort(endpoint, named))
   }
-  return fail(`TLS ${url}`, detail, adviceOnTls(endpoint, detail, explanation?.advice))
+  return fail(`TLS ${url}`, detail, adviceOnTls(endpoint, named, detail, explanation?.advice))
 }
 
 /** Where nothing that is known of TLS explains it, the port may. */
-function adviceOnTls(endpoint: Endpoint, detail: string, known: string | undefined): string | undefined {
+function adviceOnTls(
+  endpoint: Endpoint,
+  named: Named,
+  detail: string,
+  known: string | undefined,
+): string | undefined {
   const foreign = /does not speak TLS/.test(detail)
   const guess = known === undefined || foreign || /hung up/.test(detail)
-  const port = guess ? adviceOnPort(endpoint) : undefined
+  const port = guess ? adviceOnPort(endpoint, named) : undefined
   if (port === undefined) return known ?? (/no connection within/.test(detail) ? STALLED : undefined)
   return foreign || known === undefined || PLAIN_PORTS.has(endpoint.port) ? port : `${port}; ${known}`
 }
@@ -123,16 +171,18 @@ const STALLED =
   'something takes connections there and says nothing: is the server overloaded? `connect_timeout` says how long it is waited for'
 
 /** The usual mistake about TLS is the port. */
-function adviceOnPort(endpoint: Endpoint): string | undefined {
+function adviceOnPort(endpoint: Endpoint, { byUrl, where }: Named): string | undefined {
   const { port, security, host } = endpoint
   if (security !== 'ldaps' || TLS_PORTS.includes(port)) return undefined
   const instead = PLAIN_PORTS.get(port)
+  if (!byUrl) return `is it the right port? 636 is for LDAP over TLS: correct it in ${where}`
   return instead === undefined
     ? 'is it the right port? 636 is for ldaps://, and 389 for ldap:// with `tls: { starttls: true }`'
     : `port ${port} is for ldap://: write \`ldaps://${inUrl(host)}:${instead}\`, or \`ldap://${inUrl(host)}:${port}\` with \`tls: { starttls: true }\``
 }
 
-function adviceOnStartTlsPort({ host, port }: Endpoint): string {
+function adviceOnStartTlsPort({ host, port }: Endpoint, { byUrl, overTls }: Named): string {
+  if (!byUrl && TLS_PORTS.includes(port)) return `port ${port} is for LDAP over TLS: ${overTls}`
   return TLS_PORTS.includes(port)
     ? `port ${port} is for ldaps://: write \`ldaps://${inUrl(host)}:${port}\` without \`tls.starttls\``
     : 'is it the right port? Nothing there answers in LDAP; StartTLS is on 389, ldap://'

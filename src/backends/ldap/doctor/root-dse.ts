@@ -1,6 +1,8 @@
 /** What a server says about itself (RFC 4512 section 5.1): which kind of directory it is, and where people may be. */
 import type { Finding } from '../../../plugin.ts'
-import type { PresetName } from '../presets/presets.ts'
+import { idAttributeOf } from '../effective.ts'
+import type { LdapOptions } from '../options.ts'
+import { type PresetName, presets } from '../presets/presets.ts'
 import { readGeneralizedTime } from '../presets/values.ts'
 import { isUnder } from '../syntax/dn.ts'
 import type { DirectoryEntry } from '../syntax/entry.ts'
@@ -9,8 +11,6 @@ import { ok, warn } from './finding.ts'
 import type { Session } from './session.ts'
 
 export interface RootDse {
-  /** The preset for it; undefined for a kind that none is for, or that is not known. */
-  readonly preset: PresetName | undefined
   /** What it calls itself, for people. */
   readonly kind: string
   /** What `preset` should be, where it is for another kind; undefined if it fits, or nobody can say. */
@@ -69,10 +69,16 @@ const ATTRIBUTES = [
 /** Kerberos refuses what is further off, and so should whoever compares expiry times. */
 const MAX_CLOCK_DIFFERENCE_MS = 300_000
 
+export interface RootDseOf {
+  readonly url: string
+  readonly host: string
+  readonly options: LdapOptions
+}
+
 /** @throws {DirectoryFailure} if no answer came */
 export async function* readRootDse(
   session: Session,
-  { url, preset, host }: { readonly url: string; readonly preset: PresetName; readonly host: string },
+  { url, host, options }: RootDseOf,
   wallMs: number,
 ): AsyncGenerator<Finding, RootDse | undefined> {
   const check = `directory ${url}`
@@ -85,17 +91,14 @@ export async function* readRootDse(
   const namingContexts = entry.texts('namingContexts')
   const contexts = namingContexts.length > 0 ? namingContexts.join(' and ') : 'none that it would tell'
   yield ok(check, `${kind.name}, naming contexts: ${contexts}`)
+  const { preset } = options
   const betterPreset = betterThan(preset, kind)
   if (betterPreset !== undefined) {
-    yield warn(
-      'preset',
-      `\`preset: ${preset}\` is not for ${kind.name}`,
-      `set \`preset: ${betterPreset}\`; \`id_attribute\` must then stay what it was, as it is in every user id`,
-    )
+    const detail = `\`preset: ${preset}\` is not for ${kind.name}`
+    yield warn('preset', detail, adviceOnPreset(betterPreset, options, kind))
   }
   yield* compareClocks(entry, url, wallMs)
   return {
-    preset: kind.preset,
     kind: kind.name,
     betterPreset,
     activeDirectory: kind.activeDirectory,
@@ -145,6 +148,31 @@ function recognise(entry: DirectoryEntry, host: string): Kind {
 function betterThan(preset: PresetName, kind: Kind): PresetName | undefined {
   if (kind.preset === undefined || preset === 'custom') return undefined
   return preset === kind.preset || ALSO_FIT[kind.preset]?.includes(preset) ? undefined : kind.preset
+}
+
+/** Whatever goes into user ids: with another attribute each has another one, and apps tell people apart by them. */
+function adviceOnPreset(better: PresetName, options: LdapOptions, { activeDirectory }: Kind): string {
+  const set = `set \`preset: ${better}\``
+  const { id_attribute } = options
+  const before = idAttributeOf(options)
+  const after = presets[better].idAttribute
+  if (before === undefined || after === undefined || same(before, after)) return set
+  const anew = 'to apps everybody who had an id is somebody new'
+  const isHere = activeDirectory === same(before, OBJECT_GUID)
+  if (isHere) {
+    return id_attribute === undefined
+      ? `${set} and \`id_attribute: ${before}\` if ids were given out by that here: else they are made from ${after}, and ${anew}`
+      : `${set}; \`id_attribute\` keeps the ids as they are`
+  }
+  const out = id_attribute === undefined ? '' : ' and take out `id_attribute`'
+  return `${set}${out}: ids are then made from ${after}, as this directory has no ${before}, and ${anew}`
+}
+
+/** What Active Directory makes ids of, and nobody else has. */
+const OBJECT_GUID = 'objectGUID'
+
+function same(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase()
 }
 
 /** The naming context that holds a DN; else where a directory has its people. */

@@ -9,7 +9,7 @@ import { allOf, anyOf, equals } from '../syntax/filter.ts'
 import { parentsOf } from './base.ts'
 import type { FixedClause } from './filter-parts.ts'
 import { fail, warn } from './finding.ts'
-import { domainOf, readNames, type TypedDomain } from './names.ts'
+import { blameShared, domainOf, isShared, readNames, type TypedDomain } from './names.ts'
 import { findAbove, findPeople, LOGIN_ATTRIBUTES, type Surroundings, same, unique } from './people.ts'
 import { clauseFor, withClause } from './placeholder.ts'
 import { quietly } from './quietly.ts'
@@ -145,6 +145,7 @@ async function withoutDomain(around: Surroundings, missing: Missing): Promise<Fi
     const [entry] = await session.find(base, filter)
     if (entry === undefined) continue
     const { domain, option } = typed
+    if (isShared(typed, options)) return blameShared(missing.user, domain, entry.dn)
     const known = [options.names[option] ?? []].flat()
     const now = known.length > 0 ? `, which is ${known.join(', ')} now` : ''
     return fail(

@@ -26,7 +26,7 @@
 import type { AccountState, Outcome, Warning } from '../../../plugin.ts'
 import type { Preset } from '../presets/preset.ts'
 import type { BindAnswer } from '../wire/connection.ts'
-import { BAD_BINDINGS, describe, INVALID_CREDENTIALS, SUCCESS, subCode } from '../wire/result.ts'
+import { describe, INVALID_CREDENTIALS, isNoVerdict, SUCCESS, subCode } from '../wire/result.ts'
 import type { Person } from './user.ts'
 
 interface Classified {
@@ -48,8 +48,6 @@ const SUB_CODES: ReadonlyMap<string, Classified> = new Map<string, Classified>([
   ['775', { state: 'locked', verified: false }],
 ])
 const UNKNOWN_USER = '525'
-/** The domain controller could not ask the one that knows the account, or did not get that far ([MS-ERREF] section 2.2). */
-const NO_VERDICT: ReadonlySet<string> = new Set([BAD_BINDINGS, '80090311', '51f', '54b'])
 
 /** What 389 Directory Server and FreeIPA say in words only, with result 19 or 53, before they look at the password. */
 const SAID_BEFORE: readonly (readonly [said: RegExp, state: AccountState])[] = [
@@ -87,7 +85,7 @@ export function bindOutcome(
     case INVALID_CREDENTIALS: {
       const sub = subCode(answer)
       if (sub === UNKNOWN_USER) return { outcome: 'unknown_user' }
-      if (sub !== undefined && NO_VERDICT.has(sub)) break
+      if (isNoVerdict(answer)) break
       if (answer.policy?.error === 'password_expired' && !preset.expiryIsProof) {
         return said({ state: user.state ?? 'password_expired', verified: false })
       }

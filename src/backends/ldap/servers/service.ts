@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Log, RefusedAccounts } from '../../../plugin.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
-import { describe, SUCCESS } from '../wire/result.ts'
+import { type Answer, describe, isNoVerdict, SUCCESS } from '../wire/result.ts'
 import type { DirectoryOptions } from './directory-options.ts'
 import { isOutOfOrder, type Line } from './line.ts'
 import type { Servers } from './servers.ts'
@@ -22,11 +22,20 @@ export interface Service {
 /** A refused account is not tried more often, lest the directory lock it (chain.md, Retry rules). */
 const RETRY_MS = 60_000
 
+/** No password or certificate was looked at: it may not be shown in this way, to this server. */
+const WAY_REFUSED: ReadonlySet<number> = new Set([7, 8, 13, 14])
+/** The password or the certificate is wrong, or the account is locked, expired, deactivated or gone. */
+const ACCOUNT_REFUSED: ReadonlySet<number> = new Set([19, 32, 34, 48, 49, 50, 53])
+
 /**
- * The account is refused, and not the server out of order: the way it proves itself is not allowed, the password or the
- * certificate is wrong, it is locked, expired, deactivated or gone. Every server of a directory would say the same.
+ * What a service account's bind was refused for: every server of a directory would say the same. Undefined: it was not, or
+ * the server is out of order, or cannot judge the account.
  */
-const REFUSALS: ReadonlySet<number> = new Set([7, 8, 13, 14, 19, 32, 34, 48, 49, 50, 53])
+export function refusalOf(answer: Answer): 'account' | 'way' | undefined {
+  if (isOutOfOrder(answer) || isNoVerdict(answer)) return undefined
+  if (WAY_REFUSED.has(answer.code)) return 'way'
+  return ACCOUNT_REFUSED.has(answer.code) ? 'account' : undefined
+}
 
 type AccountOptions = Pick<DirectoryOptions, 'service' | 'clientCertificate' | 'endpoints' | 'discover'>
 
@@ -55,7 +64,7 @@ export function createService(
     })
     if (answer.code === SUCCESS) return
     const reason = `the service account cannot bind at ${url}: ${describe(answer)}`
-    if (!REFUSALS.has(answer.code) || isOutOfOrder(answer)) throw blame(reason)
+    if (refusalOf(answer) === undefined) throw blame(reason)
     refusedAccounts.refuse(account, reason, RETRY_MS)
     const who = identity.method === 'simple' ? { dn: identity.dn } : { method: identity.method }
     log.fatal({ server: url, ...who, reason }, 'the directory refuses the service account')
@@ -80,9 +89,22 @@ export function createService(
 }
 
 /** Whoever corrects the secret, the way it is proved or the servers is not made to wait. */
-function accountOf({ service, clientCertificate, endpoints, discover }: AccountOptions): string {
+function accountOf({ endpoints, discover, ...proof }: AccountOptions): string {
+  return hashOf([proofOf(proof), endpoints, discover])
+}
+
+/** The account and what it shows for itself, whichever servers it is shown to. */
+export function proofOf({
+  service,
+  clientCertificate,
+}: Pick<AccountOptions, 'service' | 'clientCertificate'>): string {
   const proof =
-    service.method === 'simple' ? [service.dn, service.password.reveal()] : [clientCertificate?.cert]
-  const all = JSON.stringify([service.method, proof, endpoints, discover])
-  return createHash('sha256').update(all).digest('base64')
+    service.method === 'simple'
+      ? [service.dn.toLowerCase(), service.password.reveal()]
+      : [clientCertificate?.cert]
+  return hashOf([service.method, proof])
+}
+
+function hashOf(parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64')
 }

@@ -28,6 +28,8 @@ export interface DialOptions {
   readonly lookup?: LookupFunction | undefined
   /** Where `ca` is from, for who is to mend it. */
   readonly caFile?: string | undefined
+  /** Where the server is named, for the same; "`urls`" if nothing is said. */
+  readonly namedIn?: string | undefined
 }
 
 /** StartTLS (RFC 4511 section 4.14). */

@@ -100,7 +100,7 @@ const SAID: readonly (readonly [said: RegExp, hint: Hint])[] = [
   ],
 ]
 
-/** Sub-codes of result 49 that are about an account: what an operator sees when it is the service account's. */
+/** Sub-codes of result 49 that come of asking for an account: what an operator sees when it is the service account's. */
 const ACCOUNT_SAID: ReadonlyMap<string, string> = new Map([
   ['525', 'no such account'],
   ['52e', 'the name or the password is wrong'],
@@ -112,6 +112,7 @@ const ACCOUNT_SAID: ReadonlyMap<string, string> = new Map([
   ['533', 'the account is disabled'],
   ['54b', 'the domain of the account cannot be reached from this domain controller'],
   ['569', 'the account has no right to log on so'],
+  ['80090311', 'no authority that could check the account can be reached from this domain controller'],
   ['701', 'the account has expired'],
   ['773', 'the password must be changed'],
   ['775', 'the account is locked'],
@@ -132,6 +133,14 @@ export function subCode({ code, message }: Answer): string | undefined {
  * and says nothing about the password.
  */
 export const BAD_BINDINGS = '80090346'
+
+/** The domain controller could not ask the one that knows the account, or did not get that far ([MS-ERREF] section 2.2). */
+const NO_VERDICT: ReadonlySet<string> = new Set([BAD_BINDINGS, '80090311', '51f', '54b'])
+
+/** Whether a result 49 is about the server, and says nothing of the account or its password. */
+export function isNoVerdict(answer: Answer): boolean {
+  return NO_VERDICT.has(subCode(answer) ?? '')
+}
 
 /** A result for operators, in one line. */
 export function describe(answer: Answer): string {

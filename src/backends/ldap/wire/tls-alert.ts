@@ -1,4 +1,5 @@
 import type { Explanation } from './failure.ts'
+import type { TlsAttempt } from './tls-failure.ts'
 
 /** What to do about a server that is too old for us. */
 export const ALLOW_OLDER = 'set `tls.min_version: TLSv1.2`'
@@ -8,17 +9,26 @@ export const ALLOW_OLDER = 'set `tls.min_version: TLSv1.2`'
  *
  * @param code as Node.js makes it of OpenSSL's
  */
-export function explainAlert(code: string, minVersion = 'TLSv1.2'): Explanation | undefined {
+export function explainAlert(
+  code: string,
+  { minVersion = 'TLSv1.2', namedIn = '`urls`' }: Pick<TlsAttempt, 'minVersion' | 'namedIn'> = {},
+): Explanation | undefined {
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/.test(code)) {
     return {
       reason: `the server speaks no TLS as new as ${minVersion}`,
       advice: minVersion === 'TLSv1.3' ? `${ALLOW_OLDER}, or update the server` : 'update the server',
     }
   }
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(code)) {
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(code)) {
     return {
       reason: 'what answers there does not speak TLS',
       advice: 'is it the right port? 636 is for ldaps://; for 389 use ldap:// with `tls: { starttls: true }`',
+    }
+  }
+  if (code.endsWith('_DH_KEY_TOO_SMALL')) {
+    return {
+      reason: 'the Diffie-Hellman parameters of the server are too small',
+      advice: 'have it offer ECDHE, or give it parameters of 2048 bits or more',
     }
   }
   if (/KEY_TOO_SMALL|MD_TOO_WEAK|WEAK/.test(code)) {
@@ -45,7 +55,7 @@ export function explainAlert(code: string, minVersion = 'TLSv1.2'): Explanation 
     case 'UNRECOGNIZED_NAME':
       return {
         reason: 'the server does not know the name it was asked for',
-        advice: 'correct `urls` or `tls.servername`',
+        advice: `correct the name in ${namedIn}, or \`tls.servername\``,
       }
     case 'UNKNOWN_CA':
     case 'BAD_CERTIFICATE':

@@ -2,7 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { type Explanation, reasonOf } from './failure.ts'
 import { ALLOW_OLDER, explainAlert } from './tls-alert.ts'
-import { isNamesake, oneLine } from './trusted.ts'
+import { isNamesake, oneLine, trustedAbove } from './trusted.ts'
 
 /** A certificate as a server showed it. */
 export interface PresentedCertificate {
@@ -37,6 +37,8 @@ export interface TlsAttempt {
   readonly ca?: string | undefined
   readonly caFile?: string | undefined
   readonly minVersion?: string
+  /** Where the server is named, for who is to mend it; "`urls`" if nothing is said. */
+  readonly namedIn?: string | undefined
 }
 
 /** Code of our own refusal of a certificate that names nobody. */
@@ -94,7 +96,7 @@ export function explainTls(error: unknown, attempt: TlsAttempt = {}): Explanatio
   const code = codeOf(error)
   return (
     explainCertificate(code, attempt) ??
-    explainAlert(code, attempt.minVersion) ??
+    explainAlert(code, attempt) ??
     explainSilence(code, attempt) ?? { reason: reasonOf(error) || 'the TLS handshake failed' }
   )
 }
@@ -126,10 +128,8 @@ export function explainEnd(
   }
 }
 
-function explainCertificate(
-  code: string,
-  { name = 'it', chain = [], ownCa, ca, caFile }: TlsAttempt,
-): Explanation | undefined {
+function explainCertificate(code: string, attempt: TlsAttempt): Explanation | undefined {
+  const { name = 'it', chain = [], ownCa, ca, caFile, namedIn = '`urls`' } = attempt
   const [own] = chain
   const top = chain.at(-1)
   if (code === 'CERT_SIGNATURE_FAILURE' || (UNTRUSTED.has(code) && top && isNamesake(top.issuer, ca))) {
@@ -140,7 +140,7 @@ function explainCertificate(
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return {
         reason: `the certificate does not match the name: it is for ${listed(own?.names)}, and not for ${name}`,
-        advice: 'use one of its names in `urls`, or say in `tls.servername` which one to expect',
+        advice: `use one of its names in ${namedIn}, or say in \`tls.servername\` which one to expect`,
       }
     case NO_ALTERNATIVE_NAMES:
       return {
@@ -164,15 +164,13 @@ function explainCertificate(
         reason: `the certificate was issued by "${top?.issuer ?? 'unknown'}", and no certificate of that CA is in ${trust}`,
         advice: `put the certificate of "${top?.issuer ?? 'that CA'}" into \`tls.ca_file\`, or have the server send its chain`,
       }
-    case 'CERT_HAS_EXPIRED': {
-      const [expired = own] = [...chain].sort((a, b) => a.validToMs - b.validToMs)
-      return {
-        reason: `the certificate of "${expired?.subject ?? 'the server'}" expired ${when(expired?.validToMs)}`,
-        advice: 'renew it on the server',
-      }
-    }
+    case 'CERT_HAS_EXPIRED':
+      return explainExpired(attempt)
     case 'CERT_NOT_YET_VALID': {
-      const [late = own] = [...chain].sort((a, b) => b.validFromMs - a.validFromMs)
+      const [late] = [...chain].sort((a, b) => b.validFromMs - a.validFromMs)
+      if (late && late.validFromMs <= Date.now()) {
+        return { reason: `a CA in ${trust} is not valid yet`, advice: 'one of the two clocks may be wrong' }
+      }
       return {
         reason: `the certificate of "${late?.subject ?? 'the server'}" is not valid ${when(late?.validFromMs, 'before')}`,
         advice: 'one of the two clocks may be wrong',
@@ -185,6 +183,30 @@ function explainCertificate(
       }
     default:
       return undefined
+  }
+}
+
+/** Of what the server sent, or of the CAs that are trusted: it is said of both with the same code. */
+function explainExpired({ chain = [], ownCa, ca, caFile }: TlsAttempt): Explanation {
+  const nowMs = Date.now()
+  // What shows no date may be the one.
+  const past = chain.filter(({ validToMs }) => !(validToMs >= nowMs))
+  const [expired] = past.sort((a, b) => a.validToMs - b.validToMs)
+  if (expired !== undefined || chain.length === 0) {
+    return {
+      reason: `the certificate of "${expired?.subject ?? 'the server'}" expired ${when(expired?.validToMs)}`,
+      advice: 'renew it on the server',
+    }
+  }
+  if (!ownCa) {
+    const reason = 'a CA in the list of CAs that Node.js trusts has expired'
+    return { reason, advice: 'update Node.js, or put the CA that is meant into `tls.ca_file`' }
+  }
+  const old = trustedAbove(chain.at(-1)?.issuer ?? '', ca).find(({ validToMs }) => validToMs < nowMs)
+  const which = old === undefined ? 'a CA' : `the CA "${old.subject}"`
+  return {
+    reason: `${which} in tls.ca_file has expired${old === undefined ? '' : `, ${when(old.validToMs)}`}`,
+    advice: `put its new certificate into \`tls.ca_file\`${caFile === undefined ? '' : ` (${caFile})`}`,
   }
 }
 

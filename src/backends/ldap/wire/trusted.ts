@@ -9,13 +9,53 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
  * @param issuer on one line
  * @param pem the trusted CAs
  */
-export function isNamesake(issuer: string, pem = ''): boolean {
-  return [...pem.matchAll(CERTIFICATE)].some(([certificate]) => {
+export function isNamesake(issuer: string, pem?: string): boolean {
+  return readTrusted(pem).some(({ subject }) => subject === issuer)
+}
+
+/** A CA that `tls.ca_file` says to trust. */
+export interface TrustedCa {
+  readonly subject: string
+  readonly issuer: string
+  /** Milliseconds since the Unix epoch. */
+  readonly validToMs: number
+}
+
+/**
+ * The trusted CAs above a certificate, the nearest first. Of several with one name, as with a CA that was renewed, the one that
+ * ends last.
+ *
+ * @param issuer of that certificate, on one line
+ * @param pem the trusted CAs
+ */
+export function trustedAbove(issuer: string, pem: string | undefined): readonly TrustedCa[] {
+  const left = [...readTrusted(pem)].sort((one, other) => other.validToMs - one.validToMs)
+  const above: TrustedCa[] = []
+  let next: string | undefined = issuer
+  while (next !== undefined) {
+    const name: string = next
+    const ca = left.find(({ subject }) => subject === name)
+    if (ca !== undefined) above.push(ca)
+    next = ca === undefined || above.some(({ subject }) => subject === ca.issuer) ? undefined : ca.issuer
+  }
+  return above
+}
+
+function readTrusted(pem = ''): readonly TrustedCa[] {
+  return [...pem.matchAll(CERTIFICATE)].flatMap(([text]) => {
     try {
-      return oneLine(new X509Certificate(certificate).subject) === issuer
+      const { subject, issuer, validToDate } = new X509Certificate(text)
+      // Without a subject Node gives undefined, whatever its types say.
+      return [
+        {
+          subject: oneLine(subject ?? ''),
+          issuer: oneLine(issuer ?? ''),
+          validToMs: validToDate.getTime(),
+        },
+      ]
     } catch {
       // What cannot be read is trusted by nobody either.
-      return false
+      return []
     }
   })
 }
