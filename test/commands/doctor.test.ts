@@ -256,7 +256,7 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a domain without SRV records',
         { urls: [], discover: 'no-such-domain.invalid', dns_servers: [dns.address] },
-        /^fail DNS SRV no-such-domain\.invalid: .*no SRV record.* → correct `discover`, name a DNS server/,
+        /^fail DNS SRV no-such-domain\.invalid: .*neither an SRV record.* → correct `discover`, name a DNS server/,
       ],
       [
         'a name server that is not there, asked for the servers of a domain',
