@@ -97,7 +97,8 @@ function whyRefused(status: number, answer: unknown, url: string): string {
   return `the daemon on ${url} answers ${status}${code && ` ${code}`}${places && `: ${places}`}`
 }
 
-function adminUrl({ admin: { host, port } }: Pick<Config, 'admin'>): string {
+/** Where the admin listener of this configuration can be reached from this machine. */
+export function adminUrl({ admin: { host, port } }: Pick<Config, 'admin'>): string {
   const reachable = isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
 }

@@ -14,6 +14,7 @@ import { examineClients, examineConfig, examineFiles } from './doctor/files.ts'
 import { examineListeners } from './doctor/listeners.ts'
 import { readName } from './doctor/name.ts'
 import { createPersonInChain } from './doctor/person.ts'
+import { examineServed } from './doctor/served.ts'
 import { silentLog } from './doctor/silent-log.ts'
 import { CommandFailure, reportingFailure } from './failure.ts'
 import { createPaint, type Paint, visible } from './terminal.ts'
@@ -71,6 +72,7 @@ async function examineAll(
   report.section('daemon')
   for (const finding of examineDatabase(config.database)) report.say(finding)
   for await (const finding of examineListeners(config)) report.say(finding)
+  for await (const finding of examineServed(config)) report.say(finding)
   for (const finding of examineClients(config)) report.say(finding)
 
   await using opened = new AsyncDisposableStack()

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -10,6 +11,7 @@ import t, { type Test } from 'tap'
 import { resolvePlugin } from '../../src/backends/registry.ts'
 import { examineBackend } from '../../src/commands/doctor/backends.ts'
 import { examineListeners } from '../../src/commands/doctor/listeners.ts'
+import { examineServed } from '../../src/commands/doctor/served.ts'
 import { silentLog } from '../../src/commands/doctor/silent-log.ts'
 import { doctorCommand } from '../../src/commands/doctor.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -236,7 +238,7 @@ t.test('each wrong knob is found and named', async t => {
       [
         'a name that the certificate has not',
         { tls: { ca_file: slapd.caFile, servername: 'dc1.corp.example' } },
-        /^fail TLS .* it is for localhost, 127\.0\.0\.1, and not for dc1\.corp\.example → use one of its names in `urls`/,
+        /^fail TLS .* it is for localhost, 127\.0\.0\.1, and not for dc1\.corp\.example → correct `tls\.servername`, or take it out/,
       ],
       [
         'a port on which nobody listens',
@@ -881,7 +883,7 @@ t.test(
       )
       t.match(
         ran.bad.join('\n'),
-        /^warn lockout policy: the domain locks an account after 3 failures within 30 min.* → set `lockout\.max_attempts` below 3, such as 1: now it is 5/m,
+        /^warn lockout policy: the domain locks an account after 3 failures within 30 min.* → set `lockout\.max_attempts` below 3, such as 2, and `lockout\.window` to 30 minutes or more: now it is 5/m,
       )
       t.match(text, /^warn password settings objects: the service account may not see whether there are any/m)
       t.equal(ran.code, 0)
@@ -1026,6 +1028,45 @@ t.test('a port that somebody else has is told from one that is ours', async t =>
       { status: 'ok', detail: 'a Gatehouse answers there' },
     ],
   )
+  t.match(
+    ours.findings.filter(({ check }) => /served|token/.test(check)),
+    [{ status: 'ok', check: 'configuration served', detail: /^as it was read on 20/ }],
+  )
+  rmSync(join(folder, 'g.db.admin-token'))
+  const robbed = await run(['--json', '--config', file])
+  t.match(robbed.bad.join('\n'), /^warn admin token: there is no .*, which the daemon wrote .* restart it$/m)
+})
+
+t.test('a daemon that serves something else than what is on disk says so', async t => {
+  const database = join(t.testdir({ 'g.db.admin-token': '' }), 'g.db')
+  let answer = ''
+  const daemon = createHttpServer((_, response) => response.writeHead(503).end(answer))
+  daemon.listen(0, '127.0.0.1')
+  await once(daemon, 'listening')
+  t.teardown(() => daemon.close())
+  const { port } = daemon.address() as { port: number }
+  const examined = async () => {
+    const findings: object[] = []
+    const admin = { host: '127.0.0.1', port }
+    for await (const finding of examineServed({ admin, database } as never)) findings.push(finding)
+    return findings
+  }
+  const config = { ok: true, loaded_at: '2026-11-24T08:00:00.000Z', needs_restart: [] as string[] }
+  answer = JSON.stringify({ config: { ...config, ok: false, reason: 'g.yaml:3:1: unknown key' } })
+  t.match(await examined(), [
+    {
+      status: 'warn',
+      detail: /refused the last one and serves that of 2026-11-24.*: g\.yaml:3:1: unknown key$/,
+    },
+  ])
+  answer = JSON.stringify({ config: { ...config, needs_restart: ['listen', 'log'] } })
+  t.match(await examined(), [
+    { status: 'warn', detail: /^listen, log changed/, advice: 'restart the daemon' },
+  ])
+  for (const nonsense of ['', '{}', 'null', '{"config":1}', `{"config":"${'x'.repeat(2_000_000)}"}`]) {
+    answer = nonsense
+    t.same(await examined(), [], 'what is no daemon of ours says nothing')
+  }
 })
 
 t.test('secret files that others may read, and keys that everybody would guess', async t => {

@@ -76,6 +76,11 @@ t.test('a failed TLS handshake says what is wrong and what to do', async t => {
     message: /it is for dc1\.corp\.example, 192\.0\.2\.1, and not for localhost: use one of its names/,
     explanation: { advice: /tls\.servername/ },
   })
+  t.match(
+    await reasonFor(misnamed, { servername: 'dc2.corp.example' }),
+    { message: /and not for dc2\.corp\.example: correct `tls\.servername`/ },
+    'the name in `urls` is not what is checked',
+  )
   const expired = await implicit(
     await authority.issue({ validFrom: yesterday - day, validUntil: yesterday, commonName: 'old' }),
   )

@@ -96,8 +96,9 @@ function compare({ name, threshold, windowMs, durationMs }: Policy, ours: OwnLoc
     return warn(check, detail, advice)
   }
   if (ours.maxAttempts >= threshold) {
-    const lower = Math.max(1, Math.floor(threshold / 2))
-    const advice = `set \`lockout.max_attempts\` below ${threshold}, such as ${lower}: now it is ${ours.maxAttempts}, and guessing here locks people out of Windows`
+    const lower = Math.min(Math.ceil(threshold / 2), threshold - 1)
+    const window = ours.windowMs < windowMs ? `, and \`lockout.window\` to ${inWords(windowMs)} or more` : ''
+    const advice = `set \`lockout.max_attempts\` below ${threshold}, such as ${lower}${window}: now it is ${ours.maxAttempts}, and guessing here locks people out of Windows`
     return warn(check, detail, advice)
   }
   if (ours.windowMs < windowMs) {

@@ -70,7 +70,7 @@ const RESULTS: ReadonlyMap<number, readonly [name: string, hint?: Hint]> = new M
 
 const ANONYMOUS: Hint = {
   means: 'the directory lets nobody search anonymously',
-  advice: 'give `bind` an account',
+  advice: 'take out `bind.method: anonymous`, and give `bind` an account',
 }
 
 /** What directories say in the text of a result. */

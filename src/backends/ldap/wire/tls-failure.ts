@@ -37,6 +37,8 @@ export interface TlsAttempt {
   readonly ca?: string | undefined
   readonly caFile?: string | undefined
   readonly minVersion?: string
+  /** `tls.servername`, which is then the name. */
+  readonly servername?: string | undefined
   /** Where the server is named, for who is to mend it; "`urls`" if nothing is said. */
   readonly namedIn?: string | undefined
 }
@@ -129,7 +131,7 @@ export function explainEnd(
 }
 
 function explainCertificate(code: string, attempt: TlsAttempt): Explanation | undefined {
-  const { name = 'it', chain = [], ownCa, ca, caFile, namedIn = '`urls`' } = attempt
+  const { name = 'it', chain = [], ownCa, ca, caFile, servername, namedIn = '`urls`' } = attempt
   const [own] = chain
   const top = chain.at(-1)
   if (code === 'CERT_SIGNATURE_FAILURE' || (UNTRUSTED.has(code) && top && isNamesake(top.issuer, ca))) {
@@ -140,7 +142,9 @@ function explainCertificate(code: string, attempt: TlsAttempt): Explanation | un
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return {
         reason: `the certificate does not match the name: it is for ${listed(own?.names)}, and not for ${name}`,
-        advice: `use one of its names in ${namedIn}, or say in \`tls.servername\` which one to expect`,
+        advice: servername
+          ? 'correct `tls.servername`, or take it out where the name that is dialled is in the certificate'
+          : `use one of its names in ${namedIn}, or say in \`tls.servername\` which one to expect`,
       }
     case NO_ALTERNATIVE_NAMES:
       return {
