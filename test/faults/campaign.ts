@@ -19,8 +19,8 @@ import { Secret } from '../../src/authentication/secret.ts'
 import { ldapPlugin } from '../../src/backends/ldap/index.ts'
 import { ldapOptions, ldapServices, tlsOptions } from '../backends/ldap/ldap-login.ts'
 import { createCertificateAuthority } from '../support/certificate-authority.ts'
+import { type Chance, createChance } from '../support/chance.ts'
 import { type FaultyDirectory, passwordOf, SERVICE, startFaultyDirectory } from './faulty-directory.ts'
-import { type Chance, createChance } from './random.ts'
 
 export interface Campaign {
   readonly seed: number

@@ -10,11 +10,11 @@ import { startDaemon } from '../support/daemon.ts'
 import { bindResponse, searchDone, searchEntry } from '../support/ldap-message.ts'
 import { startSlapd } from '../support/slapd.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { openDescriptors, ownMs, peakBytes } from '../support/vitals.ts'
 import { attemptsOf, newFolder, openScene } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
 import { RUDE_NAMES, RUDE_PLUGIN } from './rude-plugin.ts'
 import { directory, onSearch, onUserBind, openScriptedScene } from './scripted-scene.ts'
-import { openDescriptors, ownMs, peakBytes } from './vitals.ts'
 
 const { alice, bob } = corpPeople
 const people = [alice, bob]

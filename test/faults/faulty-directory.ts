@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
+import type { Chance } from '../support/chance.ts'
 import {
   bindResponse,
   decodeRequest,
@@ -12,7 +13,6 @@ import {
   searchReference,
   splitMessages,
 } from '../support/ldap-message.ts'
-import type { Chance } from './random.ts'
 
 /**
  * A directory for millions of attempts: it knows everybody called `u` and a number, keeps nothing of what it saw, and answers

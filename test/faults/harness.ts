@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { corpPeople } from '../support/corp.ts'
 import { type Daemon, runCommand, startDaemon } from '../support/daemon.ts'
 import type { TestScope } from '../support/slapd.ts'
-import { crowdedMs, forgetPeak, openDescriptors, residentBytes } from './vitals.ts'
+import { crowdedMs, forgetPeak, openDescriptors, residentBytes } from '../support/vitals.ts'
 
 /**
  * The daemon as a process, in front of a directory that is about to have trouble, with local users who have none. Everything

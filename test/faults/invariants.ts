@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { openDescriptors, ownMs, peakBytes, percentile, residentBytes } from '../support/vitals.ts'
 import { type Attempt, LOCAL, openScene, type Person, POOL, type Scene } from './harness.ts'
-import { openDescriptors, ownMs, peakBytes, percentile, residentBytes } from './vitals.ts'
 
 /** What holds in every fault test, whatever the fault. */
 

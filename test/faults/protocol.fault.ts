@@ -5,10 +5,10 @@ import t from 'tap'
 import { corpPeople } from '../support/corp.ts'
 import { bindResponse, noticeOfDisconnection, searchDone, searchEntry } from '../support/ldap-message.ts'
 import type { LdapServerConnection, ReceivedRequest } from '../support/ldap-server.ts'
+import { forgetPeak, loopCpuMs, peakBytes, percentile } from '../support/vitals.ts'
 import { attemptsOf, LOCAL, POOL } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
 import { behave, directory, onSearch, onUserBind, openScriptedScene, type Script } from './scripted-scene.ts'
-import { forgetPeak, loopCpuMs, peakBytes, percentile } from './vitals.ts'
 
 const { alice, bob } = corpPeople
 const people = [alice, bob]

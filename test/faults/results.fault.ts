@@ -9,6 +9,7 @@ import t from 'tap'
 import { corpPeople } from '../support/corp.ts'
 import { bindResponse, searchDone, searchEntry, searchReference } from '../support/ldap-message.ts'
 import { startLdapServer } from '../support/ldap-server.ts'
+import { ownMs } from '../support/vitals.ts'
 import { type Attempt, attemptsOf } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
 import {
@@ -20,7 +21,6 @@ import {
   openScriptedScene,
   type Script,
 } from './scripted-scene.ts'
-import { ownMs } from './vitals.ts'
 
 const { alice, bob } = corpPeople
 const people = [alice, bob]

@@ -6,9 +6,9 @@ import { corpPeople } from '../support/corp.ts'
 import { startDnsServer } from '../support/dns-server.ts'
 import { startSlapd } from '../support/slapd.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { ownMs, percentile } from '../support/vitals.ts'
 import { type Attempt, attemptsOf, openScene, POOL, type Scene } from './harness.ts'
 import { countOf, holdInvariants } from './invariants.ts'
-import { ownMs, percentile } from './vitals.ts'
 
 const { alice, bob, carol, juergen, lukasz } = corpPeople
 const people = [alice, bob]

@@ -22,6 +22,7 @@ import {
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+import { crowdedMs, ownMs } from '../../support/vitals.ts'
 import {
   type Desk,
   groupOptions,
@@ -71,12 +72,20 @@ const login = (desk: Desk, password = alice.password) => desk.login('alice', pas
 interface Timed {
   readonly outcome: Outcome
   readonly ms: number
+  /** Without what a busy machine took. */
+  readonly ownMs: number
 }
 
 async function timed(desk: Desk): Promise<Timed> {
-  const started = performance.now()
+  const watch = startWatch()
   const outcome = await login(desk)
-  return { outcome, ms: performance.now() - started }
+  return { outcome, ms: watch.ms(), ownMs: watch.ownMs() }
+}
+
+function startWatch() {
+  const [started, crowded] = [performance.now(), crowdedMs()]
+  const ms = () => performance.now() - started
+  return { ms, ownMs: () => ownMs(ms(), crowdedMs() - crowded) }
 }
 
 /** Some logins at a time, one after the other, until told to stop. */
@@ -99,7 +108,7 @@ function load(desk: Desk, atOnce: number): { stop(): Promise<Timed[]> } {
 }
 
 function p95(results: readonly Timed[]): number {
-  const sorted = results.map(({ ms }) => ms).sort((a, b) => a - b)
+  const sorted = results.map(({ ownMs }) => ownMs).sort((a, b) => a - b)
   return sorted[Math.ceil(sorted.length * 0.95) - 1] ?? Infinity
 }
 
@@ -111,12 +120,12 @@ function onlyOutages(results: readonly Timed[]): Outcome[] {
 }
 
 async function until(what: string, holds: () => boolean, withinMs = 5_000): Promise<number> {
-  const started = performance.now()
+  const started = startWatch()
   while (!holds()) {
-    if (performance.now() - started > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`)
+    if (started.ms() > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`)
     await pause(5)
   }
-  return performance.now() - started
+  return started.ownMs()
 }
 
 async function health(desk: Desk) {
@@ -142,9 +151,9 @@ t.test('connections that go dark under load fail over before anybody waits long'
   await pause(300)
   t.equal(second.accepted(), 0)
   primary.setFlow('drop')
-  const dark = performance.now()
+  const dark = startWatch()
   await until('connections to the second server', () => second.connections() >= 2)
-  t.ok(performance.now() - dark < 1_500)
+  t.ok(dark.ownMs() < 1_500)
   await pause(2_000)
   const results = await busy.stop()
   t.same(onlyOutages(results), [])
@@ -155,11 +164,12 @@ t.test('connections that go dark under load fail over before anybody waits long'
   )
   t.ok(failed.length <= 8, `${failed.length}: no more than there were connections`)
   t.ok(p95(results) < 1_500, `p95 ${Math.round(p95(results))} ms of ${results.length}`)
-  t.ok(Math.max(...results.map(({ ms }) => ms)) < 2_000)
+  t.ok(Math.max(...results.map(({ ownMs }) => ownMs)) < 2_000)
   t.match(await health(desk), [
     { server: urls[0], ok: false },
     { server: urls[1], ok: true },
   ])
+  t.same(desk.log.at('error'), [])
 })
 
 t.test('one login at a time finds its way around a server that went dark, too', async t => {
@@ -168,10 +178,10 @@ t.test('one login at a time finds its way around a server that went dark, too', 
   primary.setFlow('drop')
   const first = await timed(desk)
   t.match(first.outcome, { outcome: 'accept' })
-  t.ok(first.ms < 1_500, `${Math.round(first.ms)} ms`)
+  t.ok(first.ownMs < 1_500, `${Math.round(first.ownMs)} ms`)
   const next = await timed(desk)
   t.match(next.outcome, { outcome: 'accept' })
-  t.ok(next.ms < 200, `${Math.round(next.ms)} ms`)
+  t.ok(next.ownMs < 200, `${Math.round(next.ownMs)} ms`)
 })
 
 t.test('a slow server is waited for where there is no other one', async t => {
@@ -203,9 +213,9 @@ t.test('with every server dead a login fails at once and without a dial; with on
   await pause(1_500)
   const dialled = second.accepted()
   await second.accept()
-  const back = performance.now()
+  const back = startWatch()
   while ((await login(desk)).outcome !== 'accept') await pause(10)
-  t.ok(performance.now() - back < 2_000, `${Math.round(performance.now() - back)} ms`)
+  t.ok(back.ownMs() < 2_000, `${Math.round(back.ownMs())} ms`)
   t.ok(second.accepted() - dialled <= 3, 'a probe and two connections')
 })
 
@@ -217,15 +227,15 @@ t.test(
     for (const proxy of [primary, second]) proxy.setFlow('drop')
     const first = await timed(desk)
     t.match(first.outcome, { outcome: 'unavailable' })
-    t.ok(first.ms < 5_100, `${Math.round(first.ms)} ms`)
+    t.ok(first.ownMs < 5_100, `${Math.round(first.ownMs)} ms`)
     const results: Timed[] = []
     for (let count = 0; count < 50; count++) results.push(await timed(desk))
     const slowest = Math.max(...results.map(({ ms }) => ms))
     t.ok(slowest < 50, `${Math.round(slowest)} ms`)
     for (const proxy of [primary, second]) proxy.setFlow('pass')
-    const back = performance.now()
+    const back = startWatch()
     while ((await login(desk)).outcome !== 'accept') await pause(10)
-    t.ok(performance.now() - back < 2_000, `${Math.round(performance.now() - back)} ms`)
+    t.ok(back.ownMs() < 2_000, `${Math.round(back.ownMs())} ms`)
   },
 )
 
@@ -252,7 +262,7 @@ t.test('a first server that can be connected to but never speaks holds nobody up
   )
   const first = await timed(desk)
   t.match(first.outcome, { outcome: 'accept' })
-  t.ok(first.ms < 1_500, `${Math.round(first.ms)} ms`)
+  t.ok(first.ownMs < 1_500, `${Math.round(first.ownMs)} ms`)
   t.ok(mute.requests.every(({ operation }) => operation.type !== 'bind' || operation.dn !== alice.dn))
 })
 
@@ -329,7 +339,8 @@ t.test('flapping servers cost no more dials than the pool may make, and nobody a
     }
     await pause(150)
     for (const proxy of [primary, second]) await proxy.accept()
-    await pause(250)
+    const up = startWatch()
+    while (up.ownMs() < 250) await pause(10)
   }
   const results = await busy.stop()
   t.same(onlyOutages(results), [])
@@ -338,9 +349,9 @@ t.test('flapping servers cost no more dials than the pool may make, and nobody a
   const [seconds, dials] = [(performance.now() - began) / 1_000, primary.accepted() + second.accepted()]
   t.ok(dials <= 10 * (seconds + 1), `${dials} dials in ${seconds} s`)
   t.ok(dials > 10)
-  const calm = performance.now()
+  const calm = startWatch()
   while ((await login(desk)).outcome !== 'accept') await pause(10)
-  t.ok(performance.now() - calm < 2_000)
+  t.ok(calm.ownMs() < 2_000)
 })
 
 t.test('a connection idle past the server’s cut-off still logs in', async t => {
@@ -349,7 +360,7 @@ t.test('a connection idle past the server’s cut-off still logs in', async t =>
   await until('the server hangs up', () => primary.connections() === 0)
   const next = await timed(desk)
   t.match(next.outcome, { outcome: 'accept' })
-  t.ok(next.ms < 500, `${Math.round(next.ms)} ms`)
+  t.ok(next.ownMs < 500, `${Math.round(next.ownMs)} ms`)
 })
 
 t.test('a connection that a firewall forgot while it was idle still logs in, within two seconds', async t => {
@@ -365,10 +376,10 @@ t.test('a connection that a firewall forgot while it was idle still logs in, wit
   await proxy.arrival('toServer')
   await pause(50)
   proxy.setFlow('pass')
-  const { outcome, ms } = await forgotten
+  const { outcome, ms, ownMs } = await forgotten
   t.match(outcome, { outcome: 'accept' })
   t.ok(ms > 450, 'the old connection said nothing')
-  t.ok(ms < 2_000, `${Math.round(ms)} ms`)
+  t.ok(ownMs < 2_000, `${Math.round(ownMs)} ms`)
 })
 
 /** A plain pipe on any loopback address: where a host moves to. */
@@ -503,9 +514,9 @@ t.test('without any answer from DNS a login fails in time, and works soon after 
   dns.setManners('servfail')
   const { directory, search } = await discovered(t, dns.address)
   await t.rejects(search(), { message: /ESERVFAIL/ })
-  const started = performance.now()
+  const started = startWatch()
   await t.rejects(search(), { message: /ESERVFAIL/ })
-  t.ok(performance.now() - started < 50)
+  t.ok(started.ownMs() < 50)
   t.same(directory.report(), [])
   dns.setRecords({
     srv: {
@@ -516,13 +527,13 @@ t.test('without any answer from DNS a login fails in time, and works soon after 
     a: { 'dc1.corp.example': ['127.0.0.1'] },
   })
   dns.setManners('answer')
-  const back = performance.now()
+  const back = startWatch()
   for (;;) {
     const answer = await search().catch(() => undefined)
     if (answer?.code === 0) break
     await pause(20)
   }
-  t.ok(performance.now() - back < 2_000, `${Math.round(performance.now() - back)} ms`)
+  t.ok(back.ownMs() < 2_000, `${Math.round(back.ownMs())} ms`)
 })
 
 /** One scripted server whose binds the test answers. */
@@ -573,9 +584,11 @@ t.test('a server that takes its time is waited for where there is no other one',
 })
 
 t.test('logins that give up early say nothing about the server', async t => {
-  const { desk, health } = await alone(t, () => {})
+  let patience = new AbortController()
+  const { desk, health } = await alone(t, () => patience.abort())
   for (let count = 0; count < 4; count++) {
-    const hurried = desk.login('alice', alice.password, { signal: AbortSignal.timeout(100) })
+    patience = new AbortController()
+    const hurried = desk.login('alice', alice.password, { signal: patience.signal })
     t.match(await hurried, { outcome: 'unavailable', credentialSent: true })
   }
   t.match(await health(), { ok: true })
@@ -651,8 +664,8 @@ t.test('closing in the middle of an outage ends in time and leaves nothing behin
   const lonely = await openDesk(t, options([urlOf(hole)], { connect_timeout: 5_000 }))
   const attempts = [login(desk), login(lonely)]
   await pause(700)
-  const started = performance.now()
+  const started = startWatch()
   await Promise.all([desk.backend.close(), lonely.backend.close()])
-  t.ok(performance.now() - started < 1_000, `${Math.round(performance.now() - started)} ms`)
+  t.ok(started.ownMs() < 1_000, `${Math.round(started.ownMs())} ms`)
   for (const outcome of await Promise.all(attempts)) t.match(outcome, { outcome: 'unavailable' })
 })

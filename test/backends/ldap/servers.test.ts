@@ -14,7 +14,7 @@ import { createServers, OUT_OF_FAVOUR } from '../../../src/backends/ldap/servers
 import type { Connection } from '../../../src/backends/ldap/wire/connection.ts'
 import { type Endpoint, parseEndpoint } from '../../../src/backends/ldap/wire/endpoint.ts'
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
-import { createChance } from '../../faults/random.ts'
+import { createChance } from '../../support/chance.ts'
 import { startDnsServer } from '../../support/dns-server.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
@@ -547,6 +547,8 @@ t.test('the servers of a directory', async t => {
     const clock = createFakeClock()
     const log = createLogRecorder()
     const dials: string[] = []
+    /** How long a dial takes, in milliseconds. */
+    const distance: { [host: string]: number } = {}
     let changed = 0
     const servers = createServers({
       list: fixedList(hosts.map(host => parseEndpoint(`ldaps://${host}`, false))),
@@ -562,6 +564,7 @@ t.test('the servers of a directory', async t => {
           await promise
           throw new DirectoryFailure(`${url}: called off`, { phase: 'connect', connectionLost: true })
         }
+        clock.advance(distance[host] ?? 0)
         return { ping: async () => fate === 'there', close: async () => {} } as unknown as Connection
       },
       rate: createDialRate(10_000, clock),
@@ -576,7 +579,7 @@ t.test('the servers of a directory', async t => {
     const signal = new AbortController().signal
     const connect = (below?: number) =>
       servers.connect(async (_, server) => server, { signal, ...(below !== undefined && { below }) })
-    return { servers, connect, dials, network, clock, log, signal, changes: () => changed }
+    return { servers, connect, dials, network, distance, clock, log, signal, changes: () => changed }
   }
 
   t.test('the first one is taken, and the next one when it fails', async t => {
@@ -728,6 +731,29 @@ t.test('the servers of a directory', async t => {
     while (servers.report()[0]?.ok !== false) await pause(5)
     t.ok(performance.now() - started < 600, 'soon, as there is another one')
     t.same(dials, ['a', 'a'])
+  })
+
+  t.test('one whose dials take long is doubted for longer, and found out all the same', async t => {
+    for (const [dialMs, atLeast, atMost] of [
+      [150.3, 602, 900],
+      [400.7, 1_000, 1_300],
+      [600.3, 1_201, 1_500],
+    ] as const) {
+      const { connect, servers, network, log, distance } = stage(
+        ['far', 'near'],
+        {},
+        { connectTimeoutMs: 5_000 },
+      )
+      distance.far = dialMs
+      const far = await connect()
+      network.far = 'silent'
+      const started = performance.now()
+      servers.doubt(far)
+      while (servers.report()[0]?.ok !== false && performance.now() - started < 3_000) await pause(5)
+      const took = performance.now() - started
+      t.ok(took >= atLeast - 5 && took < atMost, `${took} ms after a dial of ${dialMs} ms`)
+      t.same(log.at('error'), [])
+    }
   })
 
   t.test('closing calls off what is under way', async t => {

@@ -33,8 +33,10 @@ export interface ProberOptions {
   update(server: Server, change: () => void): void
 }
 
-/** A silent server answers a new connection within this, or four times its last dial, or another one takes over. */
+/** A silent server answers a new connection within four times its last dial, or another one takes over: at least so long. */
 const DOUBT_MS = 400
+/** From here on twice has to do: the last dial may have been long because many were made at once. */
+const LONG_DOUBT_MS = 1_000
 /** A server that has just answered is not doubted again before. */
 const TRUST_MS = 1_000
 /** A server of which nothing was heard is looked at this often; jitter comes on top. */
@@ -113,7 +115,11 @@ export function createProber(options: ProberOptions): Prober {
     doubt(server, others) {
       if (server.doubtedUntil > clock.now() || server.breaker.state === 'open' || closed.signal.aborted)
         return
-      const soon = Math.min(connectTimeoutMs, Math.max(DOUBT_MS, 4 * (server.dialMs ?? 0)))
+      const { dialMs = 0 } = server
+      const wanted = Math.min(4 * dialMs, Math.max(LONG_DOUBT_MS, 2 * dialMs))
+      // A timer takes whole milliseconds only.
+      const patience = Math.ceil(Math.max(DOUBT_MS, wanted))
+      const soon = Math.min(connectTimeoutMs, patience)
       server.doubtedUntil = Infinity
       run(
         probe(server, others ? soon : connectTimeoutMs).finally(() => {
