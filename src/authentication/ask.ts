@@ -41,9 +41,6 @@ interface Containment {
   readonly deny: boolean
 }
 
-/** A timer may end a little early, and leave the next backend what is no time to answer in; in milliseconds. */
-const LEAST_MS = 5
-
 /** More than anybody reads: a plugin gone wild must not fill the memory. */
 const MOST_FACTS = 1_000
 
@@ -57,8 +54,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
 
   async function ask({ username, password, timeoutMs, log, claim, note }: Question): Promise<Answer> {
     if (inFlight >= maxInFlight) return unavailable('max_in_flight reached', 'admission', false)
-    if (timeoutMs < LEAST_MS)
-      return unavailable('the time for the whole attempt was used up', 'admission', false)
+    if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up', 'admission', false)
     let refusal: Refusal | undefined
     let found: string | undefined
     let verifying = false

@@ -152,6 +152,9 @@ export function whySkipped(
   return undefined
 }
 
+/** A timer may end a little early, and leave the next backend what is no time to answer in; in milliseconds. */
+const LEAST_MS = 5
+
 function askOne(
   contained: ContainedBackend,
   link: Link,
@@ -164,7 +167,7 @@ function askOne(
     password: request.password,
     claim: request.claim,
     log: request.log.child({ backend: link.backend.id }),
-    timeoutMs: Math.min(link.timeoutMs, leftMs),
+    timeoutMs: leftMs < LEAST_MS ? 0 : Math.min(link.timeoutMs, leftMs),
     ...(facts && { note: (fact: Fact) => void facts.push(fact) }),
   })
 }

@@ -414,6 +414,19 @@ t.test('the whole attempt has a deadline, whatever each backend is allowed', asy
   t.equal(third.asked, 0)
 })
 
+t.test(
+  'what an early timer leaves of the whole attempt is no time, and a short timeout of its own is',
+  async t => {
+    const asked = backend('a', ACCEPT)
+    const { verdict, steps } = await run([link(asked)], {}, 4.9)
+    t.equal(verdict.verdict, 'unavailable')
+    t.match(steps, [{ outcome: 'unavailable', detail: /the whole attempt was used up/ }])
+    t.equal(asked.asked, 0)
+    await run([link(asked, { timeoutMs: 3 })])
+    t.equal(asked.asked, 1)
+  },
+)
+
 t.test('over max_in_flight a backend is out, also for the ones that hang, and it comes back', async t => {
   const waiting: ((outcome: Outcome) => void)[] = []
   const slow = backend('a', () => new Promise(resolve => void waiting.push(resolve as never)))
