@@ -14,7 +14,8 @@ export function effectiveOf(filled: JsonValue, backends: readonly ReadBackend[])
     if (backend === undefined || !isMapping(common)) return common
     const { plugin, given } = backend
     const implied = (plugin.implied?.(convert(plugin.options, given)) ?? {}) as JsonValue
-    const options = withImplied(masked(plugin.options, given), implied)
+    // Masked last: nothing that a plugin says may show a secret.
+    const options = masked(plugin.options, withImplied(given, implied))
     return isMapping(options) ? { ...common, ...options } : common
   })
   return isMapping(core) ? { ...core, backends: merged } : {}
@@ -24,13 +25,11 @@ export function effectiveOf(filled: JsonValue, backends: readonly ReadBackend[])
 function withImplied(set: JsonValue | undefined, implied: JsonValue): JsonValue {
   if (set === undefined) return implied
   if (!isMapping(set) || !isMapping(implied)) return set
-  const keys = [...new Set([...Object.keys(set), ...Object.keys(implied)])]
-  return Object.fromEntries(
-    keys.map(key => {
-      const value = own(implied, key)
-      return [key, value === undefined ? (own(set, key) as JsonValue) : withImplied(own(set, key), value)]
-    }),
-  )
+  const said = Object.entries(implied).filter(([, value]) => value !== undefined)
+  return {
+    ...set,
+    ...Object.fromEntries(said.map(([key, value]) => [key, withImplied(own(set, key), value)])),
+  }
 }
 
 /** Where each value of it came from, by JSON pointer; lists and mappings only when they are empty. */

@@ -6,6 +6,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { ConfigProblems, type Problem } from '../../src/config/problem.ts'
 import { formatProblems } from '../../src/config/report.ts'
 import { showConfig } from '../../src/config/show.ts'
+import { definePlugin, SecretOption, Type } from '../../src/plugin.ts'
 
 /** The inline secret. Never part of the text's own words, so that finding any long piece of it is a leak. */
 const CANARY = 'Zq9Xw7Vk3Jy5Bn1'
@@ -231,4 +232,35 @@ t.test('text that never was a configuration is refused in the same way', async t
     { numRuns: 500 },
   )
   t.pass()
+})
+
+t.test('what a plugin says its options come to shows no secret, whatever it says', async t => {
+  const plugin = definePlugin({
+    type: 'chatty',
+    apiVersion: 1,
+    options: Type.Object({
+      token: SecretOption('What it logs in with.'),
+      more: Type.Optional(Type.String()),
+    }),
+    implied: ({ token }) => ({
+      token: token.reveal(),
+      stranger: token.reveal(),
+      more: 'harmless',
+      none: undefined,
+    }),
+    create: () => Promise.reject(new Error('not wanted')),
+  })
+  const loaded = await loadConfig({
+    file: 'gatehouse.yaml',
+    env: {},
+    resolvePlugin: async () => plugin,
+    readFile: async () => ({
+      bytes: Buffer.from(`backends: [{ id: a, type: chatty, token: ${CANARY} }]`),
+      mode: 0o100600,
+    }),
+  })
+  const shown = showConfig(loaded)
+  t.match(shown, /more: harmless # default/)
+  t.notMatch(shown, /none:/)
+  t.notMatch([shown, JSON.stringify(loaded.effective), inspect(loaded.effective)].join(), CANARY)
 })
