@@ -1,14 +1,21 @@
 import { createHmac } from 'node:crypto'
 import { isIPv4 } from 'node:net'
+import type { LockKind } from '../authentication/lockout.ts'
 
-/** Builds the keys that attempts are counted under. Each is 43 characters, whatever goes in. */
+/**
+ * Builds the keys that attempts are counted under. Each is 43 characters, whatever goes in. An account is a name before
+ * resolution, or a subject (`<backend id>:<stable id>`) after it.
+ */
 export interface LockoutKeys {
-  /** The account by its name before resolution, from one source. */
-  name(name: string, prefix: string): string
-  /** The account by its subject, `<backend id>:<stable id>`, from one source. */
-  subject(subject: string, prefix: string): string
-  source(prefix: string): string
+  /** The profile of an account. */
+  account(account: Account): string
+  /** One count of an account, from everywhere or, with a prefix, from one source. */
+  count(kind: LockKind, account: Account, prefix?: string): string
+  /** The source or subnet, whatever the account. */
+  source(kind: 'source' | 'subnet', prefix: string): string
 }
+
+export type Account = { readonly name: string } | { readonly subject: string }
 
 const IPV6_GROUPS = /^(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$/
 const IPV4_MAPPED = /^(?:0+:){5}ffff:/
@@ -22,10 +29,14 @@ export function createLockoutKeys(secret: Uint8Array): LockoutKeys {
     return createHmac('sha256', secret).update(tuple).digest('base64url')
   }
   return {
-    name: (name, prefix) => keyOf('name', name, prefix),
-    subject: (subject, prefix) => keyOf('subject', subject, prefix),
-    source: prefix => keyOf('source', prefix),
+    account: account => keyOf('account', ...partsOf(account)),
+    count: (kind, account, prefix = '') => keyOf(kind, ...partsOf(account), prefix),
+    source: (kind, prefix) => keyOf(kind, prefix),
   }
+}
+
+function partsOf(account: Account): readonly [string, string] {
+  return 'name' in account ? ['name', account.name] : ['subject', account.subject]
 }
 
 /**
@@ -36,8 +47,22 @@ export function createLockoutKeys(secret: Uint8Array): LockoutKeys {
  */
 export function sourcePrefix(address: string): string {
   if (isIPv4(address)) return address
+  return `${groups(address, 4)}::/64`
+}
+
+/**
+ * The network around a source, within which hopping is cheap: an IPv4 /24, or an IPv6 /48.
+ *
+ * @throws {TypeError} as `sourcePrefix`
+ */
+export function subnetPrefix(address: string): string {
+  if (isIPv4(address)) return `${address.split('.', 3).join('.')}.0/24`
+  return `${groups(address, 3)}::/48`
+}
+
+function groups(address: string, count: number): string {
   if (!IPV6_GROUPS.test(address) || IPV4_MAPPED.test(address)) {
     throw new TypeError(`Not a canonical address: ${JSON.stringify(address)}`)
   }
-  return `${address.split(':', 4).join(':')}::/64`
+  return address.split(':', count).join(':')
 }

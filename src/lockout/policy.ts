@@ -2,45 +2,73 @@
  * When one key is locked (lockout.md, Rules). A pure state machine: a record and the time go in, a record comes out.
  * Whether the key is an account or a source, and where records are kept, is not known here.
  *
- *                    admit: failures + in flight < maxAttempts, takes a place
- *                    fail: counted for windowMs     succeed: failures forgotten     leave: the place is given back
- *                      ┌───────┐
- *                      │       ▼
- *                   ┌──┴─────────────┐   fail, the maxAttempts-th within windowMs     ┌────────────────┐
- *      (no record)─▶│    counting    ├───────────────────────────────────────────────▶│     locked     │
- *                   └────────────────┘                                                └──┬──────────┬──┘
- *                           ▲                  durationMs is over                        │  ▲       │
- *                           └────────────────────────────────────────────────────────────┘  └───────┘
- *                             counting afresh; a half-open state with longer            admit: refused
- *                             and longer locks belongs between the two                  fail: not counted, not extended
- *                                                                                       succeed: still locked
+ *               admit: failures + in flight < maxAttempts        fail: counted        leave: the place is given back
+ *                  ┌───────┐
+ *                  │       ▼
+ *               ┌──┴─────────────┐   fail, the maxAttempts-th, or on the accounts-th account    ┌──────────────────┐
+ * (no record)──▶│    counting    ├─────────────────────────────────────────────────────────────▶│      locked      │
+ *               └────────────────┘                                                              │  admit: refused  │
+ *                  ▲      ▲                                                                     │  fail: ignored   │
+ *                  │      │ `afresh`: the lock is over                                          └──┬───────────────┘
+ *                  │      ├────────────────────────────────────────────────────────────────────────┤        ▲
+ *                  │      │                                                                        │        │ fail:
+ *                  │      │ clear, or FORGET_MS later   ┌────────────────────────┐   `half_open`:  │        │ the next
+ *                  │      └─────────────────────────────┤       half-open        │◀────────────────┘        │ of lockMs
+ *                  └────────────────────────────────────┤  admit: one at a time  ├──────────────────────────┘
+ *                    pass: the next lock is a longer    └────────────────────────┘
+ *                    one all the same
  *
  * A place is held from `admit` until `leave`, whatever the state does meanwhile. Since a guess is only verified while
- * it holds a place, no more than maxAttempts wrong ones are verified within any min(windowMs, durationMs) without a
+ * it holds a place, no more than maxAttempts wrong ones are verified within any min(windowMs, shortest lock) without a
  * right one among them, however many come at once.
  */
-import type { Standing } from '../authentication/lockout.ts'
 
 /** How often one key may fail. All from the configuration. */
 export interface Limit {
   /** 1 or more: this failure sets the lock. */
   readonly maxAttempts: number
+  /** Failures on so many different accounts set it, too. */
+  readonly accounts?: number
   /** How long one failure counts, in milliseconds, above 0. */
   readonly windowMs: number
-  /** How long a lock holds, in milliseconds, above 0. */
-  readonly durationMs: number
+  /** Failures count until `windowMs` has passed without another one, as Active Directory counts ([MS-SAMR] section 3.1.1.9). */
+  readonly sinceLast?: boolean
+  /** How long the first lock in a row holds, the second, and so on, in milliseconds, above 0; the last one repeats. */
+  readonly lockMs: readonly [number, ...number[]]
+  /** So much longer or shorter, as a part of it in 0..1. */
+  readonly jitter?: number
+  /** What a lock leaves behind: one try, whose failure locks again, or a count that starts afresh. */
+  readonly afterLock: 'half_open' | 'afresh'
 }
 
-/** What is remembered about one key. Times are monotonic milliseconds of one clock. */
+/** How long a lock that has ended is remembered, so that the next one is longer, in milliseconds. */
+export const FORGET_MS = 12 * 3_600_000
+
+export interface Failure {
+  readonly atMs: number
+  /** On which account, where the limit tells them apart; else empty. */
+  readonly account: string
+}
+
+export interface Lock {
+  readonly untilMs: number
+  /** The how-manyth in a row, from 1. */
+  readonly tier: number
+  /** A try after its end was right: no longer half-open. */
+  readonly passed?: boolean
+}
+
+/** What is remembered about one key. Times are milliseconds of one clock. */
 export interface LockoutRecord {
-  /** When each counted failure happened, oldest first; fewer than `maxAttempts`. */
-  readonly failures: readonly number[]
-  /** Places taken and not yet given back. */
-  readonly inFlight: number
-  readonly lockedUntilMs?: number
+  /** Those that count, oldest first. */
+  readonly failures: readonly Failure[]
+  /** Places taken and not yet given back, each with its account. */
+  readonly inFlight: readonly string[]
+  /** The last one, also after its end. */
+  readonly lock?: Lock
 }
 
-export const EMPTY: LockoutRecord = { failures: [], inFlight: 0 }
+export const EMPTY: LockoutRecord = { failures: [], inFlight: [] }
 
 export type Admission =
   | { readonly outcome: 'admitted'; readonly record: LockoutRecord }
@@ -50,60 +78,137 @@ export type Admission =
   | { readonly outcome: 'no_place' }
 
 /** May one more guess be verified? Takes a place for it if so. A refusal changes nothing. */
-export function admit(record: LockoutRecord, limit: Limit, nowMs: number): Admission {
-  if (isLocked(record, nowMs)) return { outcome: 'locked', retryAfterMs: record.lockedUntilMs - nowMs }
+export function admit(record: LockoutRecord, limit: Limit, nowMs: number, account = ''): Admission {
+  const { lock, inFlight } = record
+  if (lock !== undefined && isLocked(record, nowMs)) {
+    return { outcome: 'locked', retryAfterMs: lock.untilMs - nowMs }
+  }
   const failures = recent(record.failures, limit, nowMs)
-  // Only where the limit was lowered while failures were remembered: as many must leave the window first.
-  const surplus = failures[failures.length - limit.maxAttempts]
-  if (surplus !== undefined) return { outcome: 'locked', retryAfterMs: surplus + limit.windowMs - nowMs }
-  if (failures.length + record.inFlight >= limit.maxAttempts) return { outcome: 'no_place' }
-  return { outcome: 'admitted', record: { failures, inFlight: record.inFlight + 1 } }
+  const places = isHalfOpen(lock, limit, nowMs) ? 1 : limit.maxAttempts - failures.length
+  // Only where the limit was lowered while failures were remembered.
+  const surplusMs = surplusFor(failures, limit, nowMs)
+  if (surplusMs > 0) return { outcome: 'locked', retryAfterMs: surplusMs }
+  if (inFlight.length >= places) return { outcome: 'no_place' }
+  if (limit.accounts !== undefined && accountsOf(failures, [...inFlight, account]).size > limit.accounts) {
+    return { outcome: 'no_place' }
+  }
+  return { outcome: 'admitted', record: { ...record, failures, inFlight: [...inFlight, account] } }
 }
 
-/** A guess was wrong. `locked` tells whether this very failure set the lock. */
+/**
+ * A guess was wrong. `locked` tells whether this very failure set the lock.
+ *
+ * @param random in 0..1, for the jitter
+ */
 export function fail(
   record: LockoutRecord,
   limit: Limit,
   nowMs: number,
+  { account = '', random = 0.5 }: { readonly account?: string; readonly random?: number } = {},
 ): { readonly record: LockoutRecord; readonly locked: boolean } {
   if (isLocked(record, nowMs)) return { record, locked: false }
-  const { inFlight } = record
-  const failures = [...recent(record.failures, limit, nowMs), nowMs]
-  if (failures.length < limit.maxAttempts) return { record: { failures, inFlight }, locked: false }
-  return { record: { failures: [], inFlight, lockedUntilMs: nowMs + limit.durationMs }, locked: true }
+  const { lock, inFlight } = record
+  const failures = [...recent(record.failures, limit, nowMs), { atMs: nowMs, account }]
+  const isLast =
+    isHalfOpen(lock, limit, nowMs) ||
+    failures.length >= limit.maxAttempts ||
+    (limit.accounts !== undefined && accountsOf(failures, []).size >= limit.accounts)
+  if (!isLast) return { record: { ...record, failures }, locked: false }
+  const tier = isRemembered(lock, nowMs) ? lock.tier + 1 : 1
+  const untilMs = nowMs + lockDuration(limit, tier, random)
+  return { record: { failures: [], inFlight, lock: { untilMs, tier } }, locked: true }
 }
 
 /** A guess was right: the count starts afresh. A lock that was set meanwhile stays. */
-export function succeed(record: LockoutRecord): LockoutRecord {
-  return { ...record, failures: [] }
+export function clear(record: LockoutRecord, nowMs: number): LockoutRecord {
+  const { inFlight, lock } = record
+  return { failures: [], inFlight, ...(lock && isLocked(record, nowMs) && { lock }) }
+}
+
+/** A guess was right where that clears nothing: a half-open key counts again, its next lock is still a longer one. */
+export function pass(record: LockoutRecord, nowMs: number): LockoutRecord {
+  const { lock } = record
+  if (lock === undefined || lock.passed || isLocked(record, nowMs)) return record
+  return { ...record, lock: { ...lock, passed: true } }
 }
 
 /** Gives one place back. */
-export function leave(record: LockoutRecord): LockoutRecord {
-  return { ...record, inFlight: Math.max(0, record.inFlight - 1) }
+export function leave(record: LockoutRecord, account = ''): LockoutRecord {
+  const index = record.inFlight.indexOf(account)
+  return index === -1 ? record : { ...record, inFlight: record.inFlight.toSpliced(index, 1) }
 }
 
-/** Where the record stands, for people to see. */
-export function standing(record: LockoutRecord, limit: Limit, nowMs: number): Standing {
-  const admission = admit(record, limit, nowMs)
+/** Where one key stands, for people to see. */
+export interface State {
+  /** Counted within the window; 0 while locked, for the count then starts afresh. */
+  readonly failures: number
+  /** As many failures lock it; 1 where it is half-open. */
+  readonly limit: number
+  /** Attempts under way. */
+  readonly inFlight: number
+  /** Above 0, and only there while it is locked. */
+  readonly lockedForMs?: number
+}
+
+export function stateOf(record: LockoutRecord, limit: Limit, nowMs: number): State {
+  // As somebody who is in nobody's way.
+  const admission = admit({ ...record, inFlight: [] }, limit, nowMs, record.failures[0]?.account)
+  const halfOpen = isHalfOpen(record.lock, limit, nowMs)
   return {
     failures: recent(record.failures, limit, nowMs).length,
-    limit: limit.maxAttempts,
-    inFlight: record.inFlight,
+    limit: halfOpen ? 1 : limit.maxAttempts,
+    inFlight: record.inFlight.length,
     ...(admission.outcome === 'locked' && { lockedForMs: admission.retryAfterMs }),
   }
 }
 
 /** Must this record be kept, whoever else wants its room? */
 export function isPinned(record: LockoutRecord, nowMs: number): boolean {
-  return record.inFlight > 0 || isLocked(record, nowMs)
+  return record.inFlight.length > 0 || isLocked(record, nowMs)
 }
 
-function isLocked(record: LockoutRecord, nowMs: number): record is LockoutRecord & { lockedUntilMs: number } {
-  return record.lockedUntilMs !== undefined && record.lockedUntilMs > nowMs
+/** Is there nothing left in it that could matter? */
+export function isSpent({ failures, inFlight, lock }: LockoutRecord, nowMs: number): boolean {
+  return failures.length === 0 && inFlight.length === 0 && !isRemembered(lock, nowMs)
 }
 
-function recent(failures: readonly number[], limit: Limit, nowMs: number): readonly number[] {
-  const first = failures.findIndex(failedAt => failedAt + limit.windowMs > nowMs)
+export function isLocked({ lock }: LockoutRecord, nowMs: number): boolean {
+  return lock !== undefined && lock.untilMs > nowMs
+}
+
+function isRemembered(lock: Lock | undefined, nowMs: number): lock is Lock {
+  return lock !== undefined && lock.untilMs + FORGET_MS > nowMs
+}
+
+function isHalfOpen(lock: Lock | undefined, limit: Limit, nowMs: number): boolean {
+  return limit.afterLock === 'half_open' && isRemembered(lock, nowMs) && !lock.passed && lock.untilMs <= nowMs
+}
+
+function lockDuration({ lockMs, jitter = 0 }: Limit, tier: number, random: number): number {
+  const durationMs = lockMs[Math.min(tier, lockMs.length) - 1] ?? lockMs[0]
+  return durationMs * (1 + jitter * (2 * random - 1))
+}
+
+function recent(failures: readonly Failure[], limit: Limit, nowMs: number): readonly Failure[] {
+  const counts = ({ atMs }: Failure) => atMs + limit.windowMs > nowMs
+  if (limit.sinceLast) {
+    const last = failures.at(-1)
+    return last !== undefined && counts(last) ? failures : []
+  }
+  const first = failures.findIndex(counts)
   return first === 0 ? failures : first === -1 ? [] : failures.slice(first)
+}
+
+/** How long until no more failures count than the limit allows; 0 if they don't. */
+function surplusFor(failures: readonly Failure[], limit: Limit, nowMs: number): number {
+  const { maxAttempts, accounts, windowMs, sinceLast } = limit
+  let over = failures[failures.length - maxAttempts]
+  if (accounts !== undefined && accountsOf(failures, []).size >= accounts) over ??= failures[0]
+  if (over === undefined) return 0
+  const since = sinceLast ? failures.at(-1) : over
+  return (since?.atMs ?? nowMs) + windowMs - nowMs
+}
+
+function accountsOf(failures: readonly Failure[], more: readonly string[]): ReadonlySet<string> {
+  return new Set([...failures.map(({ account }) => account), ...more])
 }
