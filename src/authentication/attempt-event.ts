@@ -22,4 +22,6 @@ export interface AttemptEvent {
   readonly shared: boolean
   /** True if this attempt's failure set a lock. */
   readonly locked: boolean
+  /** There only if a lock that is counted and not enforced would have refused it. */
+  readonly ignored?: boolean
 }

@@ -6,9 +6,10 @@ import type { AttemptEvent } from './attempt-event.ts'
 import { admits, type Caller, showTo } from './caller.ts'
 import type { Chain, ChainResult, ChainVerdict } from './chain.ts'
 import type { Clock } from './clock.ts'
-import type { Lockout } from './lockout.ts'
+import type { Lockout, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import { checkPassword } from './password.ts'
+import type { Secret } from './secret.ts'
 import type { NormaliseUsername, Username } from './username.ts'
 import type { Authenticate, AuthenticationRequest, Verdict } from './verdict.ts'
 
@@ -25,7 +26,9 @@ export interface AuthenticatorParts {
   readonly onAttempt: (event: AttemptEvent) => void
 }
 
-type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked'> & { readonly verdict: Verdict }
+type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ignored'> & {
+  readonly verdict: Verdict
+}
 
 /**
  * Makes the one function that answers an attempt.
@@ -37,6 +40,7 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   const { chain, lockout, normalise, clock, log, onAttempt } = parts
   const underWay = new Map<string, Promise<Ending>>()
   const digestKey = randomBytes(32)
+  const tagKey = randomBytes(32)
 
   return async function authenticate(request) {
     const startedAt = clock.now()
@@ -92,15 +96,14 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   }
 
   async function attemptOnce(request: AuthenticationRequest, username: Username): Promise<Ending> {
-    const reservation = await lockout.reserve({ name: username.text, address: request.address })
-    if (!reservation.admitted) {
-      const verdict: Verdict =
-        reservation.reason === 'busy'
-          ? { verdict: 'busy' }
-          : { verdict: 'locked_out', retryAfterMs: reservation.retryAfterMs }
-      return { verdict, steps: [], locked: false }
-    }
-    const { lease } = reservation
+    const reservation = await lockout.reserve({
+      name: username.text,
+      address: request.address,
+      caller: request.caller.id,
+      passwordTag: tagOf(request.password),
+    })
+    if (!reservation.admitted) return refused(reservation)
+    const { lease, ignored } = reservation
     let result: ChainResult
     try {
       result = await chain.run({
@@ -123,7 +126,13 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       steps,
       ...(subject !== undefined && { subject }),
       locked,
+      ...(ignored && { ignored }),
     }
+  }
+
+  /** Enough to tell the same wrong password again, and too little to find it by (lockout.md, Rules). */
+  function tagOf(password: Secret): number {
+    return createHmac('sha256', tagKey).update(password.reveal()).digest().readUInt16BE()
   }
 
   function likenessOf({ caller, address, password }: AuthenticationRequest, username: Username): string {
@@ -135,6 +144,26 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       hmac.update(`${bytes.length}:`).update(bytes)
     }
     return hmac.digest('base64')
+  }
+}
+
+function refused(refusal: Refusal): Ending {
+  switch (refusal.reason) {
+    case 'locked':
+      return {
+        verdict: { verdict: 'locked_out', retryAfterMs: refusal.retryAfterMs },
+        steps: [],
+        locked: false,
+      }
+    case 'busy':
+      return { verdict: { verdict: 'busy' }, steps: [], locked: false }
+    case 'unavailable':
+      return {
+        verdict: { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS },
+        reason: 'the counts of the lockout are out of reach',
+        steps: [],
+        locked: false,
+      }
   }
 }
 

@@ -180,13 +180,19 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
 
   if (answer.kind === 'refused') {
     const { refusal } = answer
-    if (refusal.reason === 'busy') {
-      note(findings, link, 'busy', durationMs)
-      return { verdict: 'busy' }
+    switch (refusal.reason) {
+      case 'busy':
+        note(findings, link, 'busy', durationMs)
+        return { verdict: 'busy' }
+      case 'unavailable':
+        note(findings, link, 'unavailable', durationMs, 'the counts of the lockout are out of reach')
+        findings.unavailable = true
+        return stops('unavailable') ? verdictAtTheEnd(findings) : undefined
+      case 'locked':
+        note(findings, link, 'subject_locked', durationMs)
+        findings.lockedForMs = Math.max(findings.lockedForMs, refusal.retryAfterMs)
+        return stops('subject_locked') ? verdictAtTheEnd(findings) : undefined
     }
-    note(findings, link, 'subject_locked', durationMs)
-    findings.lockedForMs = Math.max(findings.lockedForMs, refusal.retryAfterMs)
-    return stops('subject_locked') ? verdictAtTheEnd(findings) : undefined
   }
 
   const { outcome } = answer

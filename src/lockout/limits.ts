@@ -60,23 +60,18 @@ function limitOf({ maxAttempts, windowMs, durationMs }: LimitSettings): Limit {
   return { maxAttempts, windowMs, lockMs: [durationMs], afterLock: 'half_open' }
 }
 
-/** A limit of one account below what its directory bears: half of that, at least 1, and for longer than it remembers. */
-export function below(limit: Limit, { threshold, windowMs }: Ceiling): Limit {
-  return {
-    ...limit,
-    maxAttempts: Math.min(limit.maxAttempts, Math.max(1, Math.floor(threshold / 2))),
-    windowMs: Math.max(limit.windowMs, windowMs + LONGER_MS),
-  }
-}
-
-/** What one account may fail at its directory, from everywhere: one less than what locks it there. */
-export function directoryLimit({ threshold, windowMs }: Ceiling): Limit {
+/**
+ * What one account may fail at a directory that locks by itself, counted as it counts, and for longer than it remembers:
+ * half of what locks there from sources that know the account, the same from all others, and one less in all.
+ */
+export function directoryLimits({ threshold, windowMs }: Ceiling): {
+  readonly half: Limit
+  readonly all: Limit
+} {
   const longerMs = windowMs + LONGER_MS
+  const limit = { windowMs: longerMs, sinceLast: true, lockMs: [longerMs], afterLock: 'afresh' } as const
   return {
-    maxAttempts: Math.max(1, threshold - 1),
-    windowMs: longerMs,
-    sinceLast: true,
-    lockMs: [longerMs],
-    afterLock: 'afresh',
+    half: { ...limit, maxAttempts: Math.max(1, Math.floor(threshold / 2)) },
+    all: { ...limit, maxAttempts: Math.max(1, threshold - 1) },
   }
 }

@@ -1,30 +1,29 @@
 import type { Clock } from '../authentication/clock.ts'
-import type { Lease, Lockout, Refusal } from '../authentication/lockout.ts'
+import type { Asker, Charge, Lease, LockNote, Lockout, Refusal } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
-import { createLockoutKeys, sourcePrefix } from './keys.ts'
-import { createMemoryStore } from './memory-store.ts'
-import type { Limit } from './policy.ts'
-import type { Counter, Ending, LockoutStore, Refused } from './store.ts'
+import { UnavailableError } from '../authentication/outcome.ts'
+import { createDesk } from './desk.ts'
+import { createGuessMemory } from './guess-memory.ts'
+import { createLockoutKeys } from './keys.ts'
+import type { LockoutSettings } from './limits.ts'
+import { createPlaces, keysOf, type SourcePlaces } from './places.ts'
+import type { Ending, LockoutStore, Place, Refused } from './store.ts'
 import { createWaitingLine } from './waiting-line.ts'
-
-/** The limit of one account from one source, and of one source whatever the account. */
-export interface LockoutSettings extends Limit {
-  readonly source: Limit
-  /** Bound of the memory store's records, 2 or more; one takes about 250 bytes. */
-  readonly maxEntries: number
-}
 
 /** How long an attempt waits for a place before it is told to come back (lockout.md, Order of work). */
 const WAIT_MS = 250
 const MAX_WAITING = 1_000
 /** As long as the hash that the keys are made with (RFC 2104 §3). */
 const MIN_SECRET_BYTES = 32
+/** What somebody behind the block list is told to wait. */
+const BLOCKED_MS = 86_400_000
 
 /**
- * Makes the lockout of lockout.md's keys "account + source" (by name and by subject) and "source".
+ * Makes the lockout over all keys of lockout.md: an account by name and by subject, from one source, from familiar and from
+ * unfamiliar ones; the source and its subnet; and an account at a directory that locks by itself.
  *
- * @param parts.secret of this installation, at least 32 bytes
- * @param parts.store to carry over on a reload; a new memory store by default
+ * @param parts.secret of this installation, at least 32 bytes; replicas with one store share it
+ * @param parts.store carried over on a reload
  * @throws {RangeError} on a short secret
  */
 export function createLockout(parts: {
@@ -32,15 +31,16 @@ export function createLockout(parts: {
   readonly secret: Uint8Array
   readonly clock: Clock
   readonly log: Log
-  readonly store?: LockoutStore
+  readonly store: LockoutStore
+  /** Carried over on a reload, too. */
+  readonly guesses?: ReturnType<typeof createGuessMemory>
 }): Lockout {
-  const { secret, clock, log } = parts
-  const { source: sourceLimit, maxEntries, ...accountLimit } = parts.settings
+  const { settings, secret, clock, log, store, guesses = createGuessMemory() } = parts
   if (secret.byteLength < MIN_SECRET_BYTES) {
     throw new RangeError(`The lockout's secret must have at least ${MIN_SECRET_BYTES} bytes`)
   }
-  const store = parts.store ?? createMemoryStore({ clock, log, maxEntries })
   const keys = createLockoutKeys(secret)
+  const placesAt = createPlaces(settings, keys)
   const line = createWaitingLine(MAX_WAITING)
   let ended = 0
 
@@ -71,64 +71,108 @@ export function createLockout(parts: {
     }
   }
 
-  function openLease(id: string, prefix: string, name: Counter, source: Counter): Lease {
-    const subjects = new Map<string, Counter>()
+  /** @param held what the lease holds from the start */
+  function openLease(id: string, asker: Asker, source: SourcePlaces, held: readonly Place[]): Lease {
+    const name = source.account({ name: asker.name })
+    const ofSource = source.source(name.profile)
+    const claimed = new Set<string>()
+    /** Of each subject whose secret goes to a directory that locks by itself. */
+    const atDirectory = new Map<string, readonly Place[]>()
+    const waitedFor = new Set(held.flatMap(keysOf))
 
-    function subjectCounter(subject: string): Counter {
-      const known = subjects.get(subject)
-      if (known !== undefined) return known
-      const counter = { key: keys.subject(subject, prefix), limit: accountLimit }
-      subjects.set(subject, counter)
-      return counter
+    const noteOn = (subject: string | undefined): LockNote => ({
+      name: asker.name,
+      address: asker.address,
+      caller: asker.caller,
+      ...(subject !== undefined && { subject }),
+    })
+
+    async function end(ending: Ending, subject?: string): Promise<{ readonly locked: boolean }> {
+      try {
+        return await store.end(id, ending, noteOn(subject))
+      } catch (error) {
+        if (!(error instanceof UnavailableError)) throw error
+        // The store counts it by itself when the lease is over.
+        log.error({ reason: error.message }, 'the end of an attempt could not be counted')
+        return { locked: false }
+      } finally {
+        ended++
+        for (const key of waitedFor) line.call(key)
+      }
     }
 
-    async function end(ending: Ending): Promise<{ readonly locked: boolean }> {
-      const result = await store.end(id, ending)
-      ended++
-      line.call(name.key)
-      line.call(source.key)
-      for (const { key } of subjects.values()) line.call(key)
-      return result
+    function endingOf({ name: byName, subjects, source: bySource, accepted }: Charge): Ending {
+      const known = new Set([...claimed, ...subjects, ...(accepted === undefined ? [] : [accepted])])
+      const isNew = (profile: string) =>
+        asker.passwordTag === undefined || !guesses.repeats(profile, asker.passwordTag, known.size > 0)
+      const wrong = subjects.map(subject => ({ subject, places: source.account({ subject }) }))
+      const failed = [
+        ...wrong.flatMap(({ places }) => (isNew(places.profile) ? places.counts : [])),
+        ...(byName && isNew(name.profile) ? name.counts : []),
+        // What went out to the directory counts there, again or not.
+        ...subjects.flatMap(subject => atDirectory.get(subject) ?? []),
+        ...(bySource ? ofSource : []),
+      ]
+      const resolved = {
+        name: name.profile,
+        subjects: [...known].map(subject => keys.account({ subject })),
+      }
+      if (accepted === undefined) return { failed, cleared: [], passed: [], resolved }
+      const theirs = source.account({ subject: accepted })
+      return {
+        failed,
+        // The source's own count stays: or an attacker would log in to his own account between guesses.
+        cleared: [...name.cleared, ...theirs.cleared, ...(atDirectory.get(accepted) ?? []).flatMap(keysOf)],
+        passed: [...name.passed, ...theirs.passed, ...ofSource],
+        familiar: { source: source.key, profiles: [name.profile, theirs.profile] },
+        resolved,
+      }
     }
 
     return {
-      async claim(subject) {
-        const answer = await takePlaces(() => store.extend(id, subjectCounter(subject)))
-        return answer.outcome === 'extended' ? { admitted: true } : refusal(answer)
+      async claim(subject, ceiling) {
+        const atTheirs = ceiling === undefined ? [] : source.directory(subject, ceiling)
+        const places = [...source.account({ subject }).counts, ...atTheirs]
+        for (const place of places) for (const key of keysOf(place)) waitedFor.add(key)
+        const answer = await asking(() => takePlaces(() => store.extend(id, places, noteOn(subject))))
+        if (answer.outcome !== 'extended') return refusal(answer)
+        claimed.add(subject)
+        if (ceiling !== undefined) atDirectory.set(subject, atTheirs)
+        return { admitted: true }
       },
-      commit(charge) {
-        const failed = charge.subjects.map(subjectCounter)
-        if (charge.name) failed.push(name)
-        if (charge.source) failed.push(source)
-        // The source's own count stays: or an attacker would log in to his own account between guesses.
-        const cleared = charge.accepted === undefined ? [] : [name.key, subjectCounter(charge.accepted).key]
-        return end({ failed, cleared })
-      },
+      commit: charge => end(endingOf(charge), charge.accepted ?? charge.subjects[0]),
       async release() {
-        await end({ failed: [], cleared: [] })
+        await end({ failed: [], cleared: [], passed: [], resolved: { name: name.profile, subjects: [] } })
       },
     }
   }
 
   return {
+    desk: createDesk({ store, keys }),
+
     async inspect({ name, address }, subject) {
-      const prefix = sourcePrefix(address)
-      const [ofName, ofSource, ofSubject] = await store.inspect([
-        { key: keys.name(name, prefix), limit: accountLimit },
-        { key: keys.source(prefix), limit: sourceLimit },
-        ...(subject === undefined ? [] : [{ key: keys.subject(subject, prefix), limit: accountLimit }]),
-      ])
-      if (ofName === undefined || ofSource === undefined) throw new Error('the store left a key out')
-      return { name: ofName, source: ofSource, ...(ofSubject && { subject: ofSubject }) }
+      const source = placesAt(address)
+      const ofName = source.account({ name })
+      const of = async (places: readonly Place[]) => (places.length > 0 ? store.inspect(places) : [])
+      return {
+        name: await of(ofName.counts),
+        source: await of(source.source(ofName.profile)),
+        subject: subject === undefined ? [] : await of(source.account({ subject }).counts),
+      }
     },
 
-    async reserve({ name, address }) {
-      const prefix = sourcePrefix(address)
-      const nameCounter = { key: keys.name(name, prefix), limit: accountLimit }
-      const sourceCounter = { key: keys.source(prefix), limit: sourceLimit }
-      const answer = await takePlaces(() => store.reserve([nameCounter, sourceCounter]))
+    async reserve(asker) {
+      const { name, address, caller } = asker
+      const source = placesAt(address)
+      if (source.blocked && settings.mode === 'enforce') {
+        return { admitted: false, reason: 'locked', retryAfterMs: BLOCKED_MS }
+      }
+      const ofName = source.account({ name })
+      const places = [...ofName.counts, ...source.source(ofName.profile)]
+      const answer = await asking(() => takePlaces(() => store.reserve(places, { name, address, caller })))
       if (answer.outcome !== 'reserved') return refusal(answer)
-      return { admitted: true, lease: openLease(answer.lease, prefix, nameCounter, sourceCounter) }
+      const ignored = answer.ignored || (source.blocked && settings.mode === 'log_only')
+      return { admitted: true, lease: openLease(answer.lease, asker, source, places), ignored }
     },
   }
 }
@@ -137,8 +181,25 @@ function isCrowded(answer: { readonly outcome: string }): answer is Refused & { 
   return answer.outcome === 'no_place'
 }
 
-function refusal(refused: Refused | { readonly outcome: 'lease_over' }): Refusal {
-  return refused.outcome === 'locked'
-    ? { admitted: false, reason: 'locked', retryAfterMs: refused.retryAfterMs }
-    : { admitted: false, reason: 'busy' }
+/** A store that is out of reach refuses: nothing is verified that cannot be counted. */
+async function asking<T>(work: () => Promise<T>): Promise<T | { readonly outcome: 'unavailable' }> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof UnavailableError) return { outcome: 'unavailable' }
+    throw error
+  }
+}
+
+function refusal(refused: Refused | { readonly outcome: 'lease_over' | 'unavailable' }): Refusal {
+  switch (refused.outcome) {
+    case 'locked':
+      return { admitted: false, reason: 'locked', retryAfterMs: refused.retryAfterMs }
+    case 'unavailable':
+      return { admitted: false, reason: 'unavailable' }
+    case 'no_place':
+    case 'full':
+    case 'lease_over':
+      return { admitted: false, reason: 'busy' }
+  }
 }

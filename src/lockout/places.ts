@@ -1,0 +1,114 @@
+/** Which keys an attempt is counted under, and the limit of each (lockout.md, Keys and default limits). */
+import { BlockList, isIPv4 } from 'node:net'
+import type { Ceiling } from '../authentication/lockout.ts'
+import { type Account, type LockoutKeys, sourcePrefix, subnetPrefix } from './keys.ts'
+import { directoryLimits, type LockoutSettings, limitsOf } from './limits.ts'
+import type { AccountCounter, Counter, Place } from './store.ts'
+
+/** What is counted for one account, asked for from one source. */
+export interface AccountPlaces {
+  readonly profile: string
+  /** Of its own, from here and from everywhere; empty where nothing is counted. */
+  readonly counts: readonly Place[]
+  /** Keys that a right password clears. */
+  readonly cleared: readonly string[]
+  /** What a right password takes out of its half-open state. */
+  readonly passed: readonly Place[]
+}
+
+/** Everything about one source. */
+export interface SourcePlaces {
+  readonly key: string
+  /** Attempts from here are refused, whoever it is. */
+  readonly blocked: boolean
+  account(account: Account): AccountPlaces
+  /** @param account whom the failure is about: a source may fail on so many accounts */
+  source(account: string): readonly Counter[]
+  /** Of one subject at a directory that locks by itself, in every mode: there it is no lock of ours to switch off. */
+  directory(subject: string, ceiling: Ceiling): readonly Place[]
+}
+
+/** So much of an account's key tells it from others of one source. */
+const ACCOUNT_TAG_LENGTH = 8
+
+/** @returns what makes the places of one canonical address; it throws {TypeError} for another (keys.ts) */
+export function createPlaces(
+  settings: LockoutSettings,
+  keys: LockoutKeys,
+): (address: string) => SourcePlaces {
+  const { mode, profile: scheme } = settings
+  const limits = limitsOf(settings)
+  const allowed = cidrs(settings.allow)
+  const blocked = cidrs(settings.block)
+  const watched = mode === 'log_only'
+
+  return address => {
+    const prefix = sourcePrefix(address)
+    const sourceKey = keys.source('source', prefix)
+
+    function account(account: Account): AccountPlaces {
+      const profile = keys.account(account)
+      if (mode === 'off') return { profile, counts: [], cleared: [], passed: [] }
+      const unresolved = 'name' in account
+      const common = { account: '', owner: profile, unresolved, watched }
+      const count = (kind: 'pair' | 'familiar' | 'unfamiliar', key: string): Counter => ({
+        ...common,
+        kind,
+        key,
+        limit: limits[kind],
+      })
+      const unfamiliar = count('unfamiliar', keys.count('unfamiliar', account))
+      if (scheme === 'simple') return { profile, counts: [unfamiliar], cleared: [unfamiliar.key], passed: [] }
+      const pair = count('pair', keys.count('pair', account, prefix))
+      const familiar = count('familiar', keys.count('familiar', account))
+      const everywhere: AccountCounter = { profile, source: sourceKey, familiar, unfamiliar }
+      // The unfamiliar count is left as it is: a right password says nothing of the guesses from elsewhere.
+      return { profile, counts: [pair, everywhere], cleared: [pair.key], passed: [familiar] }
+    }
+
+    function source(account: string): readonly Counter[] {
+      if (mode === 'off' || scheme === 'simple') return []
+      const common = { watched: watched || isIn(allowed, address), account: '' }
+      const subnetKey = keys.source('subnet', subnetPrefix(address))
+      const tag = account.slice(0, ACCOUNT_TAG_LENGTH)
+      return [
+        { ...common, kind: 'source', key: sourceKey, limit: limits.source, account: tag },
+        { ...common, kind: 'subnet', key: subnetKey, limit: limits.subnet },
+      ]
+    }
+
+    function directory(subject: string, ceiling: Ceiling): readonly Place[] {
+      const owner = keys.account({ subject })
+      const { half, all } = directoryLimits(ceiling)
+      const count = (which: 'all' | 'familiar' | 'unfamiliar'): Counter => ({
+        kind: 'directory',
+        key: keys.count('directory', { subject }, which),
+        limit: which === 'all' ? all : half,
+        account: '',
+        owner,
+      })
+      const [familiar, unfamiliar] = [count('familiar'), count('unfamiliar')]
+      return [{ profile: owner, source: sourceKey, familiar, unfamiliar }, count('all')]
+    }
+
+    return { key: sourceKey, blocked: isIn(blocked, address), account, source, directory }
+  }
+}
+
+/** Every key that a place may mean. */
+export function keysOf(place: Place): readonly string[] {
+  return 'profile' in place ? [place.familiar.key, place.unfamiliar.key] : [place.key]
+}
+
+function cidrs(list: readonly string[]): BlockList {
+  const blocks = new BlockList()
+  for (const cidr of list) {
+    const [network = '', bits] = cidr.split('/')
+    blocks.addSubnet(network, Number(bits), isIPv4(network) ? 'ipv4' : 'ipv6')
+  }
+  return blocks
+}
+
+function isIn(list: BlockList, address: string): boolean {
+  return list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+}
