@@ -10,7 +10,7 @@ import { UnavailableError } from '../../src/authentication/outcome.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
 import type { AuthenticationRequest } from '../../src/authentication/verdict.ts'
-import { createLockout } from '../../src/lockout/lockout.ts'
+import { setUpLockout, setUpLockoutAt } from '../support/lockout.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { type Answering, backend, link, user, verifies } from './backends.ts'
 
@@ -21,18 +21,7 @@ function desk(links: readonly Link[]) {
   const events: AttemptEvent[] = []
   const authenticate = createAuthenticate({
     chain: createChain(links, 5_000, systemClock),
-    lockout: createLockout({
-      settings: {
-        maxAttempts: 5,
-        windowMs: 900_000,
-        durationMs: 300_000,
-        source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
-        maxEntries: 1_000,
-      },
-      secret: new Uint8Array(32),
-      clock: systemClock,
-      log,
-    }),
+    lockout: setUpLockoutAt(systemClock).lockout,
     normalise: createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example', 'corp.alt'] }]),
     clock: systemClock,
     log,
@@ -219,8 +208,10 @@ t.test('a bug gives every place back and is written down', async t => {
     chain: broken,
     lockout: {
       inspect: () => Promise.reject(new Error('nobody asked')),
+      desk: setUpLockout().lockout.desk,
       reserve: async () => ({
         admitted: true,
+        ignored: false,
         lease: {
           claim: async () => ({ admitted: true }),
           commit: async () => ({ locked: false }),

@@ -1,16 +1,19 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createLockoutKeys, sourcePrefix } from '../../src/lockout/keys.ts'
+import { createLockoutKeys, sourcePrefix, subnetPrefix } from '../../src/lockout/keys.ts'
 
 const keys = createLockoutKeys(new Uint8Array(32).fill(7))
 
+const pairOf = (name: string, prefix: string) => keys.count('pair', { name }, prefix)
+
 t.test('every key has the same size and shows nothing of what it is made of', async t => {
   for (const name of ['', 'alice', 'ä'.repeat(256), 'x'.repeat(10_000)]) {
-    t.match(keys.name(name, '192.0.2.1'), /^[\w-]{43}$/)
+    t.match(pairOf(name, '192.0.2.1'), /^[\w-]{43}$/)
   }
-  t.equal(keys.name('alice', '192.0.2.1'), keys.name('alice', '192.0.2.1'))
+  t.equal(pairOf('alice', '192.0.2.1'), pairOf('alice', '192.0.2.1'))
   const others = createLockoutKeys(new Uint8Array(32).fill(8))
-  t.not(keys.name('alice', '192.0.2.1'), others.name('alice', '192.0.2.1'), 'another installation')
+  const theirs = others.count('pair', { name: 'alice' }, '192.0.2.1')
+  t.not(pairOf('alice', '192.0.2.1'), theirs, 'another installation')
 })
 
 t.test('different tuples and kinds never share a key', async t => {
@@ -21,12 +24,27 @@ t.test('different tuples and kinds never share a key', async t => {
       // UTF-8 knows no lone surrogate; names that hold one are refused long before.
       fc.pre([...one, ...other].every(text => text.isWellFormed()))
       const same = one[0] === other[0] && one[1] === other[1]
-      return (
-        (keys.name(...one) === keys.name(...other)) === same && keys.name(...one) !== keys.subject(...one)
-      )
+      const [name, prefix] = one
+      const kin = [
+        pairOf(name, prefix),
+        keys.count('pair', { subject: name }, prefix),
+        keys.count('familiar', { name }, prefix),
+        keys.account({ name }),
+        keys.account({ subject: name }),
+        keys.source('source', name),
+        keys.source('subnet', name),
+      ]
+      return (pairOf(...one) === pairOf(...other)) === same && new Set(kin).size === kin.length
     }),
   )
-  t.not(keys.source('192.0.2.1'), keys.name('', '192.0.2.1'))
+  t.pass()
+})
+
+t.test('a subnet is an IPv4 /24 or an IPv6 /48', async t => {
+  t.equal(subnetPrefix('192.0.2.1'), subnetPrefix('192.0.2.254'))
+  t.not(subnetPrefix('192.0.2.1'), subnetPrefix('192.0.3.1'))
+  t.equal(subnetPrefix('2001:db8:1:2:0:0:0:1'), subnetPrefix('2001:db8:1:ffff:1:2:3:4'))
+  t.not(subnetPrefix('2001:db8:1:0:0:0:0:1'), subnetPrefix('2001:db8:2:0:0:0:0:1'))
 })
 
 t.test('a source is an IPv4 address or an IPv6 /64', async t => {
@@ -52,6 +70,7 @@ t.test(
       'fe80:0:0:0:0:0:0:1%eth0',
     ]) {
       t.throws(() => sourcePrefix(address), TypeError, address)
+      t.throws(() => subnetPrefix(address), TypeError, address)
     }
   },
 )
