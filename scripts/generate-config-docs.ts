@@ -32,7 +32,8 @@ directory, else the one that ships, which needs no directory at all.
 - **Relative paths** start in the working directory of the process, wherever the configuration lies.
 - **Refused**: no backend that could accept anybody; duplicate ids; a client that names an unknown backend, or is not
   recognised by exactly one thing, or by the same as another; listening beyond this machine without \`clients\`; both
-  listeners on one port; \`on: { accept: continue }\` on the last backend; and what each type of backend says below.
+  listeners on one port; \`on: { accept: continue }\` on the last backend; \`lockout.store: redis\` without the server or
+  without a \`lockout.secret\` of 32 bytes; and what each type of backend says below.
 `
 
 /** The whole page. */

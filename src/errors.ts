@@ -173,7 +173,7 @@ export const catalogue = {
   locked_out: {
     status: 429,
     title: 'Too many failed logins',
-    hint: 'Too many failures for this account or from this address; nothing is verified until `Retry-After` is over.',
+    hint: 'Too many failures for this account or from this address; nothing is verified until `Retry-After` is over. With `lockout.disclosure: hidden` the answer is `invalid_credentials` instead.',
     developer:
       'Wait as many seconds as `Retry-After` says. Names that do not exist are locked in the same way.',
     operator:

@@ -11,6 +11,7 @@ import type { Log } from './authentication/log.ts'
 import type { Config, LoadedConfig } from './config/config.ts'
 import { isLoopback } from './config/network.ts'
 import { ConfigProblems, type Problem } from './config/problem.ts'
+import { restartKeys, withStarted } from './config/restart.ts'
 import type { ConfigStatus } from './http/readiness.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -209,21 +210,6 @@ function refuseBrokenChecks(
   if (broken.length === 0) return
   const reason = `checks: ${broken.map(each => each.reason).join('; ')}`
   throw broken.some(({ mayPass }) => mayPass) ? new MayPass(reason) : new Error(reason)
-}
-
-/** Sockets, files and the size of the table exist once. */
-function restartKeys(started: Config, wanted: Config): string[] {
-  const keys = (['listen', 'admin', 'database', 'log'] as const).filter(
-    key => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]),
-  )
-  const table = started.lockout.maxEntries !== wanted.lockout.maxEntries ? ['lockout.max_entries'] : []
-  return [...keys, ...table]
-}
-
-function withStarted(started: Config, wanted: Config): Config {
-  const { listen, admin, database, log, lockout } = started
-  const { maxEntries } = lockout
-  return { ...wanted, listen, admin, database, log, lockout: { ...wanted.lockout, maxEntries } }
 }
 
 /**

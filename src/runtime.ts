@@ -97,6 +97,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
       callers,
       authenticate: request => during(() => authenticate(request)),
       getUser: (id, caller) => during(() => getUser(id, caller)),
+      lockoutDisclosure: config.lockout.disclosure,
     },
     explainer: { callerOf, explain: request => during(() => explain(request)) },
     probe: () => during(() => probeAll(links)),

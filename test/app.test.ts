@@ -131,11 +131,16 @@ t.test('a reload takes what can be taken, and says what cannot', async t => {
   const guess = (i: number) => authenticate(app.publicUrl, { username, password: `guess ${i}` })
   for (let i = 0; i < 2; i++) t.match(await guess(i), { status: 401 })
 
-  next = await configure(directory, `${LOCAL}\nlockout: { max_attempts: 3, max_entries: 2000 }`)
-  t.strictSame(await app.reload(), { outcome: 'reloaded', needsRestart: ['lockout.max_entries'] })
-  t.match(log.at('warn'), [{ fields: { keys: ['lockout.max_entries'] } }])
+  next = await configure(directory, `${LOCAL}\nlockout: { max_attempts: 3, memory: 8MiB }`)
+  t.strictSame(await app.reload(), { outcome: 'reloaded', needsRestart: ['lockout.memory'] })
+  t.match(log.at('warn'), [{ fields: { keys: ['lockout.memory'] } }])
   t.match(await guess(2), { status: 401 }, 'the third counts with the two before the reload')
   t.match(await authenticate(app.publicUrl, right), { status: 429 }, 'under the limit of now')
+
+  next = await configure(directory, `${LOCAL}\nlockout: { max_attempts: 3, disclosure: hidden }`)
+  t.match(await app.reload(), { outcome: 'reloaded' })
+  const hidden = { status: 401, body: { code: 'invalid_credentials' } }
+  t.match(await authenticate(app.publicUrl, right), hidden, 'the lock still holds, and no longer shows')
 
   const digest = '2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae' // of "foo"
   next = await configure(directory, `${LOCAL}\nclients: [{ id: wiki, key_sha256: ${digest} }]`)

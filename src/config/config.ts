@@ -1,5 +1,5 @@
 /** What the rest of the daemon sees of the YAML file: typed, deeply frozen, durations in milliseconds. */
-import type { BackendPlugin, TSchema } from '../plugin.ts'
+import type { BackendPlugin, Secret, TSchema } from '../plugin.ts'
 import type { Problem } from './problem.ts'
 
 export interface Config {
@@ -93,11 +93,53 @@ export interface LockoutLimit {
   readonly durationMs: number
 }
 
-export interface LockoutConfig extends LockoutLimit {
-  /** The same for one source address, whoever it tries. */
-  readonly source: LockoutLimit
-  /** Records kept in memory. */
-  readonly maxEntries: number
+export type LockoutConfig = LockoutRules & LockoutStorage
+
+/** Who is refused, and how that is answered. The limits at the top are those of one account from one source. */
+export interface LockoutRules extends LockoutLimit {
+  readonly mode: 'off' | 'log_only' | 'enforce'
+  /** `simple`: five failures of an account and five minutes, whatever the limits here say. */
+  readonly profile: 'full' | 'simple'
+  readonly unfamiliar: Omit<LockoutLimit, 'durationMs'> & {
+    /** Of the first lock in a row, the second, and so on. */
+    readonly durationsMs: readonly [number, ...number[]]
+  }
+  readonly familiar: LockoutLimit
+  /** Failures on so many accounts lock a source as well. */
+  readonly source: LockoutLimit & { readonly accounts: number }
+  readonly subnet: LockoutLimit
+  /** Always `address/prefix`. Counted, never refused as a source or a subnet. */
+  readonly allow: readonly string[]
+  /** Always `address/prefix`. Nobody is let in from there; it beats `allow`. */
+  readonly block: readonly string[]
+  /** `hidden`: an app sees a wrong password where somebody is locked out. */
+  readonly disclosure: 'shown' | 'hidden'
+}
+
+/** Where counts are kept; what only a restart can change. */
+export type LockoutStorage = {
+  /** The hard bound of the table in memory, 1 MiB to 16 GiB. */
+  readonly memoryBytes: number
+  /** `closed`: no verdict while the store is away. */
+  readonly onStoreFailure: 'local' | 'closed'
+} & (
+  | { readonly store: 'memory'; readonly redis?: never; readonly secret?: Secret }
+  | { readonly store: 'redis'; readonly redis: RedisConfig; readonly secret: Secret }
+)
+
+export interface RedisConfig {
+  /** `redis:` or `rediss:`, a host, and no more than a port and a database behind it. */
+  readonly url: string
+  /** Never without a password. */
+  readonly username?: string
+  readonly password?: Secret
+  /** Only with `rediss:`. */
+  readonly caFile?: string
+  /** Letters, digits, `.`, `_` and `-`. */
+  readonly prefix: string
+  readonly timeoutMs: number
+  /** How many daemons share it, 1 or more. */
+  readonly replicas: number
 }
 
 /** Where a value of the effective configuration came from. */

@@ -163,11 +163,12 @@ function reportUnknown(
     report.error(span, 'expected `key: value`', whyNoPair(key))
     return
   }
+  const gone = schemas.map(schema => own(schema['x-gone'] ?? {}, key)).find(text => typeof text === 'string')
   const home = schemas
     .flatMap(({ properties = {} }) => Object.entries(properties))
     .find(([, inner]) => propertyNames(candidates(inner)).includes(key))
-  const hint = home ? `\`${key}\` goes under \`${home[0]}\`` : didYouMean(key, names)
-  report.error(span, `unknown key \`${key}\``, hint)
+  const elsewhere = home ? `\`${key}\` goes under \`${home[0]}\`` : didYouMean(key, names)
+  report.error(span, `unknown key \`${key}\``, gone ?? elsewhere)
 }
 
 function whyNoPair(key: string): string | undefined {

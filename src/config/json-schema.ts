@@ -32,6 +32,8 @@ export interface JsonSchema extends TSchema {
   readonly 'x-size'?: boolean
   /** What a value must be, in words that follow "expected". */
   readonly 'x-expected'?: string
+  /** Keys that an object had once, and what to do instead, in words for a hint. */
+  readonly 'x-gone'?: Readonly<Record<string, string>>
 }
 
 /** Schemas that may apply at one place. Empty: the place is unknown. */

@@ -25,3 +25,8 @@ export function parseCidr(text: string): string | undefined {
   if (prefix === undefined) return `${address}/${bits}`
   return /^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= bits ? text : undefined
 }
+
+/** `address/prefix` of what `parseCidr` knows as a network; any other text as it is. */
+export function canonicalCidr(text: string): string {
+  return parseCidr(text) ?? text
+}

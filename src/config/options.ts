@@ -1,6 +1,5 @@
 /** Options that only the configuration's own sections use; those for backends are in plugin.ts. */
 import { Type } from 'typebox'
-import { DurationOption } from '../plugin.ts'
 
 /** One of these words. */
 export function WordOption<const W extends readonly string[]>(
@@ -16,18 +15,9 @@ export function ReactionOption(description: string, fallback: 'stop' | 'continue
   return WordOption(['stop', 'continue'], description, fallback)
 }
 
-/** So many failures within the window lock for the duration. */
-export function limitOptions(maxAttempts: number, window: string, duration: string) {
-  return {
-    max_attempts: Type.Integer({
-      minimum: 1,
-      maximum: 1000,
-      default: maxAttempts,
-      description: 'Failures that are allowed; the last of them sets the lock.',
-    }),
-    window: DurationOption('Failures are counted over this time.', window),
-    duration: DurationOption('How long a lock holds.', duration),
-  }
+/** An option that is a size such as `64MiB` in YAML; code gets bytes. */
+export function SizeOption(description: string, fallback: string) {
+  return Type.Unsafe<number>({ type: 'string', description, 'x-size': true, default: fallback })
 }
 
 /** A file path. */

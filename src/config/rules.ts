@@ -1,21 +1,12 @@
 /** What the schema cannot say: rules across sections (config.md, Rules). */
 
 import { OPERATOR } from '../authentication/caller.ts'
-import type { Findings } from './findings.ts'
-import { isLoopback, isWildcard, parseCidr } from './network.ts'
+import { checkNetwork, checkNetworks, type Ground } from './ground.ts'
+import { checkLockout } from './lockout-rules.ts'
+import { isLoopback, isWildcard } from './network.ts'
 import { keySpanOf, spanOf } from './places.ts'
 import type { ConfigValues } from './schema.ts'
 import { didYouMean } from './suggest.ts'
-import type { Place } from './values.ts'
-
-/** The values of a file, some of them possibly faulty, and where they stand. */
-export interface Ground {
-  readonly values: ConfigValues
-  readonly places: ReadonlyMap<string, Place>
-  readonly report: Findings
-  /** Is the value with this JSON pointer, and everything in it, what the schema wants? */
-  sound(pointer: string): boolean
-}
 
 type Client = ConfigValues['clients'][number]
 type Backend = ConfigValues['backends'][number]
@@ -24,10 +15,11 @@ type Backend = ConfigValues['backends'][number]
 export function applyRules(ground: Ground): void {
   checkListeners(ground)
   checkCallers(ground)
-  checkProxies(ground)
+  checkNetworks(ground.values.trusted_proxies, '/trusted_proxies', ground)
   checkClients(ground)
   checkBackends(ground)
   checkChecks(ground)
+  checkLockout(ground)
 }
 
 function checkListeners({ values, places, report, sound }: Ground): void {
@@ -62,23 +54,6 @@ function checkCallers({ values, places, report, sound }: Ground): void {
     spanOf(places, '/listen/host'),
     'listening beyond this machine without `clients`',
     'list the apps under `clients`, or set `allow_anonymous_clients: true`',
-  )
-}
-
-function checkProxies(ground: Ground): void {
-  const { values, sound } = ground
-  if (!Array.isArray(values.trusted_proxies)) return
-  for (const [index, proxy] of values.trusted_proxies.entries()) {
-    const pointer = `/trusted_proxies/${index}`
-    if (sound(pointer) && !parseCidr(proxy)) reportCidr(pointer, ground)
-  }
-}
-
-function reportCidr(pointer: string, { places, report }: Ground): void {
-  report.error(
-    spanOf(places, pointer),
-    'expected a network or an address',
-    'such as 192.0.2.0/24 or 2001:db8::/32',
   )
 }
 
@@ -117,7 +92,7 @@ function checkIdentity(client: Client, pointer: string, ground: Ground): void {
     const message = `this app is already recognised by \`${first}\``
     report.error(keySpanOf(places, `${pointer}/${second}`), message, choice)
   }
-  if (client.cidr !== undefined && !parseCidr(client.cidr)) reportCidr(`${pointer}/cidr`, ground)
+  if (client.cidr !== undefined) checkNetwork(client.cidr, `${pointer}/cidr`, ground)
   if (client.tls_subject !== undefined && sound('/listen/tls') && !values.listen.tls?.client_ca_file) {
     const hint = 'name the authority of the client certificates there'
     report.error(

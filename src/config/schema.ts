@@ -2,7 +2,8 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import { DurationOption } from '../plugin.ts'
 import type { JsonSchema } from './json-schema.ts'
-import { IdOption, limitOptions, PathOption, ReactionOption, WordOption } from './options.ts'
+import { Lockout } from './lockout-schema.ts'
+import { IdOption, PathOption, ReactionOption, WordOption } from './options.ts'
 
 const Port = (fallback: number) =>
   Type.Integer({
@@ -140,23 +141,6 @@ export const BackendCommon = Type.Object({
     { default: {}, description: 'What the chain does after an outcome: `stop` or `continue`.' },
   ),
 })
-
-const Lockout = Type.Object(
-  {
-    ...limitOptions(5, '15m', '5m'),
-    source: Type.Object(limitOptions(50, '10m', '10m'), {
-      default: {},
-      description: 'The same for one source address, whoever it tries.',
-    }),
-    max_entries: Type.Integer({
-      minimum: 1000,
-      maximum: 10_000_000,
-      default: 100_000,
-      description: 'Records kept in memory, a few hundred bytes each.',
-    }),
-  },
-  { default: {}, description: 'Who is refused after failures: per account and source address.' },
-)
 
 const Check = Type.Object({
   user: Type.String({ minLength: 1, maxLength: 256, description: 'A name, as somebody would type it.' }),

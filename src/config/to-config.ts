@@ -1,8 +1,9 @@
 /** From the words of the YAML to those of the code: `max_in_flight` → `maxInFlight`, `timeout` → `timeoutMs`. */
 import type { BackendPlugin } from '../plugin.ts'
-import type { BackendConfig, ClientConfig, ClientIdentity, Config, LockoutLimit } from './config.ts'
+import type { BackendConfig, ClientConfig, ClientIdentity, Config } from './config.ts'
 import { deepFreeze } from './convert.ts'
-import { parseCidr } from './network.ts'
+import { toLockout } from './lockout-config.ts'
+import { canonicalCidr } from './network.ts'
 import type { ConfigValues } from './schema.ts'
 
 /** What a backend's plugin is, and its converted options. */
@@ -17,7 +18,7 @@ export interface ReadyBackend {
  * @param backends in the order of `values.backends`
  */
 export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]): Config {
-  const { listen, lockout } = values
+  const { listen } = values
   return deepFreeze<Config>({
     listen: {
       host: listen.host,
@@ -42,7 +43,7 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
       return backend ? [toBackend(common, backend)] : []
     }),
     checks: values.checks,
-    lockout: { ...toLimit(lockout), source: toLimit(lockout.source), maxEntries: lockout.max_entries },
+    lockout: toLockout(values.lockout),
     log: values.log,
   })
 }
@@ -87,12 +88,4 @@ function toBackend(
       unavailable: common.on.unavailable,
     }),
   })
-}
-
-function toLimit(limit: { max_attempts: number; window: number; duration: number }): LockoutLimit {
-  return { maxAttempts: limit.max_attempts, windowMs: limit.window, durationMs: limit.duration }
-}
-
-function canonicalCidr(text: string): string {
-  return parseCidr(text) ?? text
 }

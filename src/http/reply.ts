@@ -14,10 +14,15 @@ export type LoginAnswer =
   /** Everything but a success. */
   | Refused
 
-/**
- * @param mayRevealState whether the app may be told why an account with the right password is refused
- */
-export function answerLogin(verdict: Verdict, mayRevealState: boolean): LoginAnswer {
+/** What an app is told beyond the name or the password being wrong. */
+export interface Disclosure {
+  /** Why an account with the right password is refused. */
+  readonly state: boolean
+  /** That somebody is locked out here, and for how long. */
+  readonly lockout: boolean
+}
+
+export function answerLogin(verdict: Verdict, may: Disclosure): LoginAnswer {
   switch (verdict.verdict) {
     case 'accepted':
       return { user: verdict.user, warnings: verdict.warnings }
@@ -26,10 +31,12 @@ export function answerLogin(verdict: Verdict, mayRevealState: boolean): LoginAns
     case 'account_state':
       // Without the right password nobody learns that there is such an account.
       return {
-        code: mayRevealState && verdict.passwordVerified ? stateCodes[verdict.state] : 'invalid_credentials',
+        code: may.state && verdict.passwordVerified ? stateCodes[verdict.state] : 'invalid_credentials',
       }
     case 'locked_out':
-      return { code: 'locked_out', details: { retryAfterMs: verdict.retryAfterMs } }
+      return may.lockout
+        ? { code: 'locked_out', details: { retryAfterMs: verdict.retryAfterMs } }
+        : { code: 'invalid_credentials' }
     case 'busy':
       return { code: 'busy_retry', details: { retryAfterMs: 1000 } }
     case 'unavailable':

@@ -6,4 +6,6 @@ export interface Service {
   readonly callers: Callers
   readonly authenticate: Authenticate
   readonly getUser: GetUser
+  /** `hidden`: an app sees a wrong password where somebody is locked out (api.md, POST /authenticate). */
+  readonly lockoutDisclosure: 'shown' | 'hidden'
 }

@@ -96,7 +96,6 @@ t.test('a file with one backend gets every default, in milliseconds', async t =>
       windowMs: 900_000,
       durationMs: 300_000,
       source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
-      maxEntries: 100_000,
     },
     log: { level: 'info', format: 'auto' },
   })

@@ -35,7 +35,10 @@ backends:
   - { id: lab, type: ldap, preset: openldap, urls: [ldaps://lab], bind: { dn: cn=x, password: "${CANARY}" }, base_dn: dc=lab }
   - id: local
     type: local
-lockout: { max_attempts: 5 }
+lockout:
+  store: redis
+  redis: { url: "rediss://redis.corp.example", username: gatehouse, password: "${CANARY}" }
+  secret: ${CANARY.repeat(3)}
 `,
   `backends:
   - id: corp
@@ -65,6 +68,7 @@ lockout: { max_attempts: 5 }
     urls: [ldaps://y]
     bind: { dn: cn=y, password: x }
     base_dn: dc=y
+lockout: { secret: "\${SECRET}\${SECRET}\${SECRET}", redis: { url: 'redis://localhost', password: '${CANARY}' } }
 `,
 ]
 

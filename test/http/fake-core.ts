@@ -58,8 +58,9 @@ export function createFakeCoreServer(
   {
     clients = 'anonymous',
     trustedProxies = [],
+    lockoutDisclosure = 'shown',
     ...options
-  }: Partial<PublicServerOptions & CallerOptions> = {},
+  }: Partial<PublicServerOptions & CallerOptions & Pick<Service, 'lockoutDisclosure'>> = {},
 ): FakeCoreServer {
   const log = createLogRecorder()
   const server: FakeCoreServer = {
@@ -74,6 +75,7 @@ export function createFakeCoreServer(
         server.lookups.push(id)
         return typeof server.found === 'function' ? server.found() : server.found
       },
+      lockoutDisclosure,
     },
     attempts: [],
     lookups: [],

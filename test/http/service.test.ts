@@ -52,6 +52,7 @@ function serviceFor(clients: readonly Client[], seen: AuthenticationRequest[]): 
       return { verdict: 'accepted', user: alice, warnings: [] }
     },
     getUser: async () => ({ lookup: 'not_found' }),
+    lockoutDisclosure: 'shown',
   }
 }
 

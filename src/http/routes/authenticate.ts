@@ -78,7 +78,11 @@ export function authenticateRoute(
         address: endUser?.ip === undefined ? address : readEndUserAddress(endUser.ip),
       }
       const verdict = await patience.wait(() => service.authenticate(attempt))
-      const answer = answerLogin(verdict, client.may.has('reveal_account_state'))
+      const may = {
+        state: client.may.has('reveal_account_state'),
+        lockout: service.lockoutDisclosure === 'shown',
+      }
+      const answer = answerLogin(verdict, may)
       if ('code' in answer) return sendProblem(request, reply, answer.code, answer.details)
       return reply.send({ user: presentUser(answer.user), warnings: answer.warnings })
     },

@@ -145,6 +145,32 @@ t.test('an app that may not know an account’s state sees a wrong password', as
   }
 })
 
+t.test('a hidden lockout is a wrong password to the byte, whoever asks', async t => {
+  const server = createFakeCoreServer(t, { clients: [portal], lockoutDisclosure: 'hidden' })
+  const ask = async (verdict: Verdict) => {
+    server.answer = verdict
+    const { statusCode, headers, payload } = await server.login(undefined, asApp)
+    const id = String(headers['x-request-id'])
+    const { 'x-request-id': _id, date: _date, ...rest } = headers
+    return { statusCode, headers: Object.entries(rest), payload: payload.replace(id, 'id') }
+  }
+  const wrong = await ask(rejected)
+  t.match(wrong, { statusCode: 401, payload: /invalid_credentials/ })
+  for (const retryAfterMs of [1, 300_000, 1e12]) {
+    t.strictSame(
+      await ask({ verdict: 'locked_out', retryAfterMs }),
+      wrong,
+      'status, headers in their order, body',
+    )
+  }
+  const busy = await ask({ verdict: 'busy' })
+  t.match(busy, { statusCode: 429, payload: /busy_retry/ }, 'nothing else is hidden')
+
+  server.service = { ...server.service, lockoutDisclosure: 'shown' }
+  const shown = await ask({ verdict: 'locked_out', retryAfterMs: 300_000 })
+  t.match(shown, { statusCode: 429, payload: /locked_out/ }, 'as the configuration in force says')
+})
+
 t.test('a core that fails, or answers beyond its type, is our mistake and accepts nobody', async t => {
   const server = createFakeCoreServer(t)
   const failures: (() => Promise<Verdict>)[] = [

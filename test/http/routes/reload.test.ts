@@ -35,8 +35,8 @@ t.test('POST /admin/reload tells what came of it, and only to whoever has the to
 
   const taken = await post()
   t.match({ status: taken.statusCode, body: taken.json() }, { status: 200, body: { needs_restart: [] } })
-  result = { outcome: 'reloaded', needsRestart: ['listen', 'lockout.max_entries'] }
-  t.strictSame((await post()).json(), { needs_restart: ['listen', 'lockout.max_entries'] })
+  result = { outcome: 'reloaded', needsRestart: ['listen', 'lockout.memory'] }
+  t.strictSame((await post()).json(), { needs_restart: ['listen', 'lockout.memory'] })
   const reasons = ['gatehouse.yaml:3:1: unknown key `backend`', 'gatehouse.yaml:1:1: `backends` is missing']
   result = { outcome: 'refused', reasons }
   const refused = await post()
