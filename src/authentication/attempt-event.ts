@@ -22,4 +22,6 @@ export interface AttemptEvent {
   readonly shared: boolean
   /** True if this attempt's failure set a lock. */
   readonly locked: boolean
+  /** True if a lock that is only watched would have refused it. */
+  readonly ignored?: true
 }

@@ -27,7 +27,9 @@ export type Refusal =
   | { readonly admitted: false; readonly reason: 'unavailable' }
 
 /** `ignored`: a lock that is only watched would have refused. */
-export type Reservation = { readonly admitted: true; readonly lease: Lease; readonly ignored: boolean } | Refusal
+export type Reservation =
+  | { readonly admitted: true; readonly lease: Lease; readonly ignored: boolean }
+  | Refusal
 
 /** What an ended attempt costs, and whom (chain.md, What the chain does). */
 export interface Charge {
@@ -88,6 +90,8 @@ export interface Standing {
   readonly inFlight: number
   /** Above 0, and only there while it is locked. */
   readonly lockedForMs?: number
+  /** Counted and reported: its lock refuses nobody. */
+  readonly watched?: true
 }
 
 export interface Standings {
@@ -125,6 +129,8 @@ export interface LockEntry {
   readonly tier: number
   /** Undefined after a restart, until somebody comes by. */
   readonly note?: LockNote
+  /** Counted and reported: it refuses nobody. */
+  readonly watched?: true
 }
 
 /** What to take back. An account by any of its names and subjects; with an address only what comes from there. */
