@@ -12,7 +12,7 @@ import type { Place } from '../../src/authentication/place.ts'
 import { ruleFor, type StepOutcome } from '../../src/authentication/rule.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
-import { createLockout } from '../../src/lockout/lockout.ts'
+import { createFakeLockout } from '../support/fake-lockout.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { type Answering, backend, CONTINUE, link, user, verifies } from './backends.ts'
 
@@ -26,18 +26,7 @@ function desk(places: readonly Place[], { daemon = true, deadlineMs = 5_000 } = 
   const events: AttemptEvent[] = []
   const log = createLogRecorder()
   const normalise = createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example'] }])
-  const lockout = createLockout({
-    settings: {
-      maxAttempts: 3,
-      windowMs: 900_000,
-      durationMs: 300_000,
-      source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
-      maxEntries: 1_000,
-    },
-    secret: new Uint8Array(32),
-    clock: systemClock,
-    log,
-  })
+  const lockout = createFakeLockout({ limit: 3, sourceLimit: 50 })
   const authenticate = createAuthenticate({
     chain: createChain(
       places.flatMap(each => each.link ?? []),
@@ -123,7 +112,11 @@ t.test(
       rule: 'on.accept: stop',
       user: { id: 'corp:1' },
     })
-    t.match(seen.lockout, { name: { failures: 0, limit: 3 }, subjects: [{ subject: 'corp:1', failures: 0 }] })
+    t.strictSame(seen.lockout, {
+      name: [{ kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
+      source: [{ kind: 'source', failures: 0, limit: 50, inFlight: 0 }],
+      subjects: [{ subject: 'corp:1', kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
+    })
     t.equal(events.length, 0, 'nothing is tried')
   },
 )
@@ -332,10 +325,10 @@ t.test(
     const wrong = await attempt('alice', 'canary-wrong')
     t.match(wrong, {
       mode: 'attempt',
-      lockout: { name: { failures: 0 } },
+      lockout: { name: [{ failures: 0 }] },
       lockoutAfter: {
-        name: { failures: 1 },
-        source: { failures: 1 },
+        name: [{ failures: 1 }],
+        source: [{ failures: 1 }],
         subjects: [{ subject: 'corp:1', failures: 1 }],
       },
       steps: [
