@@ -78,7 +78,7 @@ export function lockoutCommand(context: CommandContext): Command {
       .addHelpText('after', `\n${heading}:\n${lines.join('\n')}`)
   }
 
-  command('list', 'list the locks that hold, longest first', ['list', 'list --json'])
+  command('list', 'list the locks that hold, longest first', ['list --json'])
     .option('--most <number>', `how many, up to ${MOST_LOCKS}`)
     .action(reportingFailure(context, list))
   command(
