@@ -1,92 +1,19 @@
 /** Operators see locks, and take them back (lockout.md, Rules). Every unlock is written down, also one that ended nothing. */
 import type { Clock } from './clock.ts'
-import type { FindSubjects, FoundSubjects } from './find-subjects.ts'
-import type { LockEntry, LockKind, Lockout, LockoutDesk, UnlockRequest } from './lockout.ts'
+import type { FindSubjects } from './find-subjects.ts'
+import type { LockEntry, Lockout, LockoutDesk, UnlockRequest } from './lockout.ts'
+import {
+  type InvalidName,
+  type Lock,
+  type LockDesk,
+  MOST_LOCKS,
+  type Person,
+  type UnlockOrder,
+} from './locks.ts'
 import type { Log } from './log.ts'
 import { type LockoutState, standingsOf } from './standings.ts'
 import type { HashUser } from './user-hash.ts'
 import type { NormaliseUsername } from './username.ts'
-
-/** A lock as operators see it. Of a lock on a source, who is the last one that came by. */
-export interface Lock {
-  readonly kind: LockKind
-  /** The normalised name, only where it is somebody's: else it may be a password in the wrong box. */
-  readonly user?: string
-  /** What the log of attempts calls the name. */
-  readonly userHash?: string
-  /** `<backend id>:<stable id>` */
-  readonly subject?: string
-  readonly address?: string
-  /** Id of the app. */
-  readonly caller?: string
-  /** The how-manyth lock in a row. */
-  readonly tier: number
-  readonly forMs: number
-  /** By the wall clock, in milliseconds since the Unix epoch. */
-  readonly until: number
-  /** Counted and reported: it refuses nobody. */
-  readonly watched?: true
-}
-
-export interface LockList {
-  /** Longest first. */
-  readonly locks: readonly Lock[]
-  /** There are more than were asked for. */
-  readonly more: boolean
-}
-
-/** Whom a name means. */
-export interface Person extends FoundSubjects {
-  /** Normalised. */
-  readonly name: string
-}
-
-/** `problem` is a predicate in one line, as in `NormalisedUsername`. */
-export type InvalidName = { readonly ok: false; readonly problem: string }
-
-export interface ShowRequest {
-  /** In any spelling, an alias, a UPN or an e-mail address. */
-  readonly user?: string
-  /** Canonical. */
-  readonly address?: string
-}
-
-export interface Shown {
-  readonly ok: true
-  readonly person?: Person
-  /** Only for an address: most counts are one per source. */
-  readonly standings?: LockoutState
-  /** Those that hold, as far as it is known whom they concern. */
-  readonly locks: readonly Lock[]
-}
-
-export interface UnlockOrder extends ShowRequest {
-  readonly requestId: string
-  /** Who the operator claims to be. */
-  readonly operator?: string
-  /** `<backend id>:<stable id>` */
-  readonly subject?: string
-}
-
-export interface Unlocked {
-  readonly ok: true
-  readonly person?: Person
-  /** What held until now. */
-  readonly ended: readonly Lock[]
-}
-
-/** Each rejects with UnavailableError while the locks are out of reach. */
-export interface LockDesk {
-  /** @param most 1 or more */
-  list(most: number): Promise<LockList>
-  /** One of `user` and `address` at least; a TypeError without. */
-  show(request: ShowRequest): Promise<Shown | InvalidName>
-  /**
-   * Everything of a user or a subject; with an address only what comes from there; an address alone is that source and
-   * its subnet. Idempotent. A backend that cannot be asked does not stop it. Without any of the three a TypeError.
-   */
-  unlock(order: UnlockOrder): Promise<Unlocked | InvalidName>
-}
 
 export interface LockDeskParts {
   readonly desk: LockoutDesk
@@ -102,8 +29,6 @@ export interface LockDeskParts {
 
 type Identified = { readonly ok: true; readonly person?: Person }
 
-/** The most locks that anybody is shown, or that are searched for somebody's. */
-export const MOST_LOCKS = 10_000
 /** The most ended locks that one audit event lists. */
 const MOST_WRITTEN = 20
 
@@ -212,7 +137,7 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
       const request = requestFor(person, subject, address)
       let entries: readonly LockEntry[]
       try {
-        entries = await desk.unlock(request)
+        entries = await desk.unlock(await withOtherNames(request))
       } catch (error) {
         write(order, person, { failed: error })
         throw error
@@ -222,6 +147,20 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
       onUnlock(ended.length)
       return { ok: true, ...(person && { person }), ended }
     },
+  }
+
+  /** From one source an account is unlocked key by key, so also by the names that its locks there are known to have come by. */
+  async function withOtherNames(request: UnlockRequest): Promise<UnlockRequest> {
+    if (!('subjects' in request) || request.subjects.length === 0 || request.address === undefined)
+      return request
+    const { subjects } = request
+    const names = new Set(request.names)
+    for (const { note } of await desk.list(MOST_LOCKS)) {
+      if (note?.name !== undefined && note.subject !== undefined && subjects.includes(note.subject)) {
+        names.add(note.name)
+      }
+    }
+    return { ...request, names: [...names] }
   }
 
   async function standingsAt(address: string, person: Person | undefined): Promise<LockoutState> {

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { Command } from 'commander'
-import { MOST_LOCKS } from '../authentication/lock-desk.ts'
+import { MOST_LOCKS } from '../authentication/locks.ts'
 import { configFile } from '../config/config-file.ts'
 import { canonicalAddress } from '../http/address.ts'
 import type { PresentedLockList, PresentedShown, PresentedUnlocked } from '../http/locks.ts'

@@ -1,6 +1,7 @@
 /** Locks and counts as JSON: what the admin listener answers, and what `gatehouse lockout --json` prints. */
-import type { Lock, LockList, Person, Shown, Unlocked } from '../authentication/lock-desk.ts'
+
 import type { Standing } from '../authentication/lockout.ts'
+import type { Lock, LockList, Person, Shown, Unlocked } from '../authentication/locks.ts'
 import type { LockoutState } from '../authentication/standings.ts'
 
 export type PresentedLock = ReturnType<typeof presentLock>

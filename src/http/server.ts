@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../authentication/clock.ts'
-import type { LockDesk } from '../authentication/lock-desk.ts'
+import type { LockDesk } from '../authentication/locks.ts'
 import type { Log } from '../authentication/log.ts'
 import type { Secret } from '../authentication/secret.ts'
 import { createAdminDoor, createPageGuard } from './admin-door.ts'

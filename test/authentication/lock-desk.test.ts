@@ -191,6 +191,17 @@ t.test('every name of an account unlocks it, and nobody else', async t => {
   }
 })
 
+t.test('from one address an account is unlocked by another of its names, too', async t => {
+  for (const order of [{ user: 'alice@mail.example' }, { subject: 'corp:1' }]) {
+    const { lockDesk, fail, isLocked } = openDesk()
+    await fail('alice@corp.example', HERE)
+    await fail('alice@corp.example', THERE)
+    await lockDesk.unlock({ requestId: 'r', ...order, address: HERE })
+    t.notOk(await isLocked('alice@corp.example', HERE))
+    t.ok(await isLocked('alice@corp.example', THERE), 'and from nowhere else')
+  }
+})
+
 t.test('what is asked of the lockout: names, subjects and addresses', async t => {
   const { lockDesk, requests } = scripted([])
   const requestId = 'r'

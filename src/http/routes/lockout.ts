@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { type InvalidName, type LockDesk, MOST_LOCKS } from '../../authentication/lock-desk.ts'
+import { type InvalidName, type LockDesk, MOST_LOCKS } from '../../authentication/locks.ts'
 import { canonicalAddress } from '../address.ts'
 import { requireJson } from '../json-body.ts'
 import { presentLockList, presentShown, presentUnlocked } from '../locks.ts'

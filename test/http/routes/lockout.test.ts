@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Lock, LockDesk, ShowRequest, UnlockOrder } from '../../../src/authentication/lock-desk.ts'
+import type { Lock, LockDesk, ShowRequest, UnlockOrder } from '../../../src/authentication/locks.ts'
 import { UnavailableError } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
 import { createAdminServer } from '../../../src/http/server.ts'
