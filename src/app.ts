@@ -9,6 +9,7 @@ import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import { UnavailableError } from './authentication/outcome.ts'
 import { createRefusedAccounts } from './authentication/refused-accounts.ts'
+import { createUserHash } from './authentication/user-hash.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
 import type { Config } from './config/config.ts'
 import { adminTokenFile, createAdminToken, publishAdminToken } from './http/admin-token.ts'
@@ -61,7 +62,8 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   const metrics = createMetrics(() => {
     const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
     const inFlight = reloader.current().chain.inFlight()
-    return { health: reloader.health().latest(), inFlight, configOk, configLoadedAt }
+    const health = reloader.health().latest()
+    return { health, inFlight, lockout: counters.report(), configOk, configLoadedAt }
   })
   const refusedAccounts = createRefusedAccounts(systemClock)
   const open = (next: Config) =>
@@ -73,6 +75,8 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
         metrics.onAttempt(event)
         attemptLog(event)
       },
+      onUnlock: metrics.onUnlock,
+      hashUser: createUserHash(secret),
       log,
     })
   const first = await open(config)
@@ -96,6 +100,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     operators: {
       token,
       explainer: () => reloader.current().explainer,
+      lockDesk: () => reloader.current().lockDesk,
       reload: reloader.reload,
       clock: systemClock,
     },

@@ -6,9 +6,13 @@ import { createAuthenticate } from './authentication/authenticate.ts'
 import { type Chain, createChain, type Link } from './authentication/chain.ts'
 import { type CheckResult, runChecks } from './authentication/checks.ts'
 import { systemClock } from './authentication/clock.ts'
+import { createFindSubjects } from './authentication/find-subjects.ts'
 import { createGetUser } from './authentication/get-user.ts'
 import { type HealthReport, probeAll } from './authentication/health.ts'
+import { createLockDesk } from './authentication/lock-desk.ts'
 import type { Lockout } from './authentication/lockout.ts'
+import type { LockDesk } from './authentication/locks.ts'
+import type { HashUser } from './authentication/user-hash.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from './authentication/username.ts'
 import type { ClientConfig, Config } from './config/config.ts'
 import { createExplainer } from './explainer.ts'
@@ -24,6 +28,9 @@ export interface RuntimeParts extends LinkParts {
   /** For these settings, over the counters of all that came before. */
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
   readonly onAttempt: (event: AttemptEvent) => void
+  /** An operator ended so many locks. */
+  readonly onUnlock: (ended: number) => void
+  readonly hashUser: HashUser
 }
 
 export interface Runtime {
@@ -39,6 +46,7 @@ export interface Runtime {
   readonly tls?: TlsOptions
   /** For operators. */
   readonly explainer: Explainer
+  readonly lockDesk: LockDesk
   /** Whether each backend can give verdicts. */
   probe(): Promise<HealthReport>
   /** Runs the configuration's `checks`. */
@@ -57,7 +65,7 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt } = parts
+  const { log, onAttempt, onUnlock, hashUser } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
@@ -82,6 +90,16 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
   )
 
   const { explain, callerOf } = createExplainer(config, { links, normalise, lockout, authenticate, log })
+  const lockDesk = createLockDesk({
+    desk: lockout.desk,
+    inspect: lockout.inspect,
+    normalise,
+    findSubjects: createFindSubjects(links, log),
+    hashUser,
+    clock: systemClock,
+    log,
+    onUnlock,
+  })
 
   const { during, drained } = createTurnstile()
   const open = opened.move()
@@ -100,6 +118,11 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
       lockoutDisclosure: config.lockout.disclosure,
     },
     explainer: { callerOf, explain: request => during(() => explain(request)) },
+    lockDesk: {
+      list: most => during(() => lockDesk.list(most)),
+      show: request => during(() => lockDesk.show(request)),
+      unlock: order => during(() => lockDesk.unlock(order)),
+    },
     probe: () => during(() => probeAll(links)),
     check: () => during(() => runChecks(config.checks, { links, normalise, log })),
     during,

@@ -22,6 +22,6 @@ export interface AttemptEvent {
   readonly shared: boolean
   /** True if this attempt's failure set a lock. */
   readonly locked: boolean
-  /** There only if a lock that is counted and not enforced would have refused it. */
-  readonly ignored?: boolean
+  /** True if a lock that is only watched would have refused it. */
+  readonly ignored?: true
 }

@@ -7,19 +7,13 @@ import type { AttemptEvent } from './attempt-event.ts'
 import type { Caller } from './caller.ts'
 import { type Rejection, type Step, whySkipped } from './chain.ts'
 import type { Clock } from './clock.ts'
-import type {
-  Conclusion,
-  Explain,
-  ExplainedStep,
-  ExplainRequest,
-  Explanation,
-  LockoutState,
-} from './explanation.ts'
-import type { Lockout } from './lockout.ts'
+import type { Conclusion, Explain, ExplainedStep, ExplainRequest, Explanation } from './explanation.ts'
+import type { LockKind, Lockout } from './lockout.ts'
 import type { Log } from './log.ts'
 import { createLookAround } from './look-around.ts'
 import { type Place, placeRule } from './place.ts'
 import type { Secret } from './secret.ts'
+import { type LockoutState, longestLock, standingsOf } from './standings.ts'
 import type { NormaliseUsername, Username } from './username.ts'
 import type { Authenticate, Verdict } from './verdict.ts'
 
@@ -47,20 +41,14 @@ export function createExplain(parts: ExplainParts): Explain {
     subjects: readonly string[],
   ): Promise<LockoutState | undefined> {
     if (lockout === undefined) return undefined
-    const asker = { name: text, address }
-    const { name, source } = await lockout.inspect(asker)
-    const known = subjects.map(async subject => {
-      const { subject: standing } = await lockout.inspect(asker, subject)
-      return standing === undefined ? [] : [{ subject, ...standing }]
-    })
-    return { name, source, subjects: (await Promise.all(known)).flat() }
+    return standingsOf(lockout.inspect, { name: text, address }, subjects)
   }
 
   async function look(request: ExplainRequest, username: Username): Promise<Omit<Explanation, 'durationMs'>> {
     const { address, caller } = request
     const asker = { name: username.text, address }
     const lockedForMs = async (subject: string) =>
-      (await lockout?.inspect(asker, subject))?.subject?.lockedForMs
+      longestLock((await lockout?.inspect(asker, subject))?.subject ?? [])?.lockedForMs
     const { steps, conclusion } = await lookAround({ username, caller, lockedForMs })
     const subjects = [...new Set(steps.flatMap(({ user }) => (user ? [user.id] : [])))]
     const state = await standings(username, address, subjects)
@@ -158,11 +146,20 @@ function detailOf({ outcome, detail }: Step): Pick<ExplainedStep, 'detail' | 'st
 
 /** Before anybody is asked. */
 function lockedOut({ name, source }: LockoutState): Conclusion | undefined {
-  const [what, standing] = name.lockedForMs === undefined ? ['the source', source] : ['the name', name]
-  if (standing.lockedForMs === undefined) return undefined
-  const seconds = Math.ceil(standing.lockedForMs / 1000)
-  const reason = `${what} is locked out here for another ${seconds} s: until then no password is checked`
+  const lock = longestLock([...name, ...source])
+  if (lock === undefined) return undefined
+  const seconds = Math.ceil(lock.lockedForMs / 1000)
+  const reason = `${LOCKED[lock.kind]} is locked out here for another ${seconds} s: until then no password is checked`
   return { verdict: 'locked_out', reason }
+}
+
+const LOCKED: Readonly<Record<LockKind, string>> = {
+  pair: 'the name',
+  unfamiliar: 'the name',
+  familiar: 'the name',
+  directory: 'the name',
+  source: 'the source',
+  subnet: 'the network of the source',
 }
 
 function conclude(

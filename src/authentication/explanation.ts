@@ -1,10 +1,10 @@
 /** What is asked and answered about one login, for operators. */
 import type { Fact } from './backend.ts'
 import type { Caller } from './caller.ts'
-import type { Standing } from './lockout.ts'
 import type { AccountState, Identity, Warning } from './outcome.ts'
 import type { Rule, StepOutcome } from './rule.ts'
 import type { Secret } from './secret.ts'
+import type { LockoutState } from './standings.ts'
 import type { Username } from './username.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -40,17 +40,6 @@ export interface ExplainedStep {
   readonly rule?: string
   readonly next?: Rule['next']
   readonly durationMs?: number
-}
-
-export interface SubjectStanding extends Standing {
-  /** `<backend id>:<stable id>` */
-  readonly subject: string
-}
-
-export interface LockoutState {
-  readonly name: Standing
-  readonly source: Standing
-  readonly subjects: readonly SubjectStanding[]
 }
 
 /** What it comes to; `look` verdicts say what a login now would be. */

@@ -90,6 +90,8 @@ export interface Standing {
   readonly inFlight: number
   /** Above 0, and only there while it is locked. */
   readonly lockedForMs?: number
+  /** Counted and reported: its lock refuses nobody. */
+  readonly watched?: true
 }
 
 export interface Standings {
@@ -127,6 +129,8 @@ export interface LockEntry {
   readonly tier: number
   /** Undefined after a restart, until somebody comes by. */
   readonly note?: LockNote
+  /** Counted and reported: it refuses nobody. */
+  readonly watched?: true
 }
 
 /** What to take back. An account by any of its names and subjects; with an address only what comes from there. */

@@ -97,6 +97,16 @@ function whyRefused(status: number, answer: unknown, url: string): string {
   return `the daemon on ${url} answers ${status}${code && ` ${code}`}${places && `: ${places}`}`
 }
 
+/**
+ * What `--admin` says.
+ *
+ * @throws CommandFailure for what is no URL of an admin listener
+ */
+export function readAdminUrl(admin: string | undefined): string | undefined {
+  if (admin === undefined || (URL.canParse(admin) && new URL(admin).protocol === 'http:')) return admin
+  throw new CommandFailure(`--admin ${admin} is no URL such as http://127.0.0.1:8471`, 2)
+}
+
 /** Where the admin listener of this configuration can be reached from this machine. */
 export function adminUrl({ admin: { host, port } }: Pick<Config, 'admin'>): string {
   const reachable = isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host

@@ -1,9 +1,6 @@
-import type {
-  PresentedExplanation,
-  PresentedLockout,
-  PresentedStanding,
-  PresentedStep,
-} from '../http/explanation.ts'
+import type { PresentedExplanation, PresentedStep } from '../http/explanation.ts'
+import type { PresentedLockout } from '../http/locks.ts'
+import { standingLines } from './lockout-output.ts'
 import { type Paint, visible } from './terminal.ts'
 
 /** An explanation for people. */
@@ -40,18 +37,8 @@ function heading(explanation: PresentedExplanation, paint: Paint): string[] {
   ]
 }
 
-function lockoutLines(label: string, { name, source, subjects }: PresentedLockout): string[] {
-  const all = [
-    `name ${standing(name)}`,
-    `source ${standing(source)}`,
-    ...subjects.map(each => `${each.subject} ${standing(each)}`),
-  ]
-  return [row(label, all.join(', '))]
-}
-
-function standing({ failures, limit, locked_for_seconds, in_flight }: PresentedStanding): string {
-  if (locked_for_seconds !== undefined) return `LOCKED for another ${locked_for_seconds} s`
-  return `${failures} of ${limit} failures${in_flight > 0 ? `, ${in_flight} under way` : ''}`
+function lockoutLines(label: string, lockout: PresentedLockout): string[] {
+  return standingLines(lockout).map((line, index) => row(index === 0 ? label : '', line))
 }
 
 const SHOWN: Readonly<

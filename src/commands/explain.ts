@@ -5,7 +5,7 @@ import type { Secret } from '../authentication/secret.ts'
 import { configFile } from '../config/config-file.ts'
 import { canonicalAddress } from '../http/address.ts'
 import { type PresentedExplanation, presentExplanation } from '../http/explanation.ts'
-import { askDaemon } from './admin-client.ts'
+import { askDaemon, readAdminUrl } from './admin-client.ts'
 import type { CommandContext } from './context.ts'
 import { explainOffline } from './explain-offline.ts'
 import { formatExplanation } from './explain-output.ts'
@@ -26,13 +26,11 @@ interface Options {
 /** `explain`: one login, step by step. It asks the running daemon, whose lockout it is, or else looks by itself. */
 export function explainCommand(context: CommandContext): Command {
   async function explain(username: string, options: Options): Promise<void> {
-    const { client, from: givenAddress, json, admin } = options
+    const { client, from: givenAddress, json } = options
     if (username === '') throw new CommandFailure('the name is empty: whose login is to be explained?', 2)
     const address = canonicalAddress(givenAddress)
     if (address === undefined) throw new CommandFailure(`--from ${givenAddress} is not an address`, 2)
-    if (admin !== undefined && !(URL.canParse(admin) && new URL(admin).protocol === 'http:')) {
-      throw new CommandFailure(`--admin ${admin} is no URL such as http://127.0.0.1:8471`, 2)
-    }
+    const admin = readAdminUrl(options.admin)
     const password = options.passwordStdin ? await readPassword(context, true) : undefined
     if (password !== undefined) refuseImpossible(password)
     const { config } = await context.loadConfig(configFile(options.config, context.env))

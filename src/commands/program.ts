@@ -8,6 +8,7 @@ import type { CommandContext } from './context.ts'
 import { doctorCommand } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import { hashCommand } from './hash.ts'
+import { lockoutCommand } from './lockout.ts'
 import { serveCommand } from './serve.ts'
 import { userCommand } from './user.ts'
 
@@ -50,6 +51,7 @@ function createProgram(context: CommandContext, version: string): Command {
     .addCommand(configCommand(context))
     .addCommand(doctorCommand(context))
     .addCommand(explainCommand(context))
+    .addCommand(lockoutCommand(context))
     .addCommand(userCommand(context))
     .addCommand(clientCommand(context))
     .addCommand(hashCommand(context))

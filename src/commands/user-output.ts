@@ -1,4 +1,5 @@
 import type { StoredUser } from '../users/user.ts'
+import { formatTable } from './table.ts'
 
 /** A local user as operators see them. */
 export interface ShownUser {
@@ -53,11 +54,4 @@ export function formatUser(user: ShownUser): string {
     ['created', user.created_at],
     ['changed', user.updated_at],
   ])
-}
-
-function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]) =>
-    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
-  return rows.map(row => `${line(row).trimEnd()}\n`).join('')
 }

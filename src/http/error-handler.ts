@@ -1,6 +1,7 @@
 import { errorCodes, type FastifyReply, type FastifyRequest } from 'fastify'
+import { UnavailableError } from '../authentication/outcome.ts'
 import { UnsupportedMediaType } from './json-body.ts'
-import type { SendProblem } from './problem.ts'
+import type { SendAdminProblem, SendProblem } from './problem.ts'
 import { RequestFault } from './request-fault.ts'
 
 /** Makes the one place where what was thrown becomes a reply. What is not known here is our own mistake. */
@@ -23,5 +24,17 @@ export function createErrorHandler(sendProblem: SendProblem) {
       return sendProblem(request, reply, 'invalid_request', { errors })
     }
     return sendProblem(request, reply, 'internal_error', { context: { err: error } })
+  }
+}
+
+/** When an operator may ask again for what is out, in milliseconds. */
+const RETRY_OUTAGE_MS = 5_000
+
+/** Before the other, for operators only, who are told what is out. */
+export function createOutageHandler(sendProblem: SendAdminProblem) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (!(error instanceof UnavailableError)) throw error
+    const errors = [{ detail: error.message }]
+    return sendProblem(request, reply, 'backend_unavailable', { retryAfterMs: RETRY_OUTAGE_MS, errors })
   }
 }

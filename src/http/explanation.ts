@@ -1,12 +1,10 @@
 /** An explanation as JSON: what the admin listener answers, and what `gatehouse explain --json` prints. */
-import type { Explanation, LockoutState } from '../authentication/explanation.ts'
-import type { Standing } from '../authentication/lockout.ts'
+import type { Explanation } from '../authentication/explanation.ts'
 import { presentUser } from './identity.ts'
+import { presentLockout } from './locks.ts'
 
 export type PresentedExplanation = ReturnType<typeof presentExplanation>
 export type PresentedStep = PresentedExplanation['steps'][number]
-export type PresentedLockout = ReturnType<typeof presentLockout>
-export type PresentedStanding = ReturnType<typeof presentStanding>
 
 export function presentExplanation(explanation: Explanation) {
   const { mode, given, username, address, lockout, lockoutAfter, steps, conclusion, durationMs } = explanation
@@ -46,23 +44,6 @@ export function presentExplanation(explanation: Explanation) {
     ...(user && { user: presentUser(user) }),
     ...(warnings && { warnings }),
     ms: round(durationMs),
-  }
-}
-
-function presentLockout({ name, source, subjects }: LockoutState) {
-  return {
-    name: presentStanding(name),
-    source: presentStanding(source),
-    subjects: subjects.map(standing => ({ subject: standing.subject, ...presentStanding(standing) })),
-  }
-}
-
-function presentStanding({ failures, limit, inFlight, lockedForMs }: Standing) {
-  return {
-    failures,
-    limit,
-    in_flight: inFlight,
-    ...(lockedForMs !== undefined && { locked_for_seconds: Math.ceil(lockedForMs / 1000) }),
   }
 }
 

@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../authentication/clock.ts'
+import type { LockDesk } from '../authentication/locks.ts'
 import type { Log } from '../authentication/log.ts'
 import type { Secret } from '../authentication/secret.ts'
 import { createAdminDoor, createPageGuard } from './admin-door.ts'
 import { type Connections, createConnections } from './connections.ts'
-import { createErrorHandler } from './error-handler.ts'
+import { createErrorHandler, createOutageHandler } from './error-handler.ts'
 import { checkHeaders, createClientErrorHandler } from './framing.ts'
 import { acceptJsonBodies } from './json-body.ts'
 import { defaultLimits, type Limits } from './limits.ts'
@@ -18,6 +19,7 @@ import { RequestFault } from './request-fault.ts'
 import { authenticateRoute } from './routes/authenticate.ts'
 import { type Explainer, explainRoute } from './routes/explain.ts'
 import { livezRoute, readyzDetailsRoute, readyzRoute } from './routes/health.ts'
+import { lockoutRoutes } from './routes/lockout.ts'
 import { metricsRoute, type ReadMetrics } from './routes/metrics.ts'
 import { proofRoute } from './routes/proof.ts'
 import { type Reload, reloadRoute } from './routes/reload.ts'
@@ -54,6 +56,8 @@ export interface OperatorOptions {
   readonly token: Secret
   /** Asked at each request, so that a reload can swap it. */
   readonly explainer: () => Explainer
+  /** The same. */
+  readonly lockDesk: () => LockDesk
   readonly reload: Reload
   readonly clock: Clock
 }
@@ -127,7 +131,9 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
       'onRequest',
       createAdminDoor({ ...operators, host: options.host, readiness }, sendProblem),
     )
+    guarded.setErrorHandler(createOutageHandler(sendProblem))
     explainRoute(guarded, { explainer: operators.explainer, patience })
+    lockoutRoutes(guarded, { lockDesk: operators.lockDesk, patience })
     reloadRoute(guarded, { reload: operators.reload, sendProblem })
   })
   return app

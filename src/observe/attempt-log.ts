@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto'
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { Log } from '../authentication/log.ts'
+import { createUserHash } from '../authentication/user-hash.ts'
 
 /** Event names of the OWASP logging vocabulary, and one of ours for outages (security.md S76). */
 type EventName =
@@ -20,6 +20,7 @@ type EventName =
  * @param secret the installation's secret, the key of those hashes
  */
 export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptEvent) => void {
+  const hash = createUserHash(secret)
   return event => {
     const { username, subject } = event
     const name = eventName(event)
@@ -28,7 +29,7 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
       request_id: event.requestId,
       client: event.caller,
       source: event.address,
-      ...(username !== undefined && { user_hash: hash(secret, username) }),
+      ...(username !== undefined && { user_hash: hash(username) }),
       ...(username !== undefined && subject !== undefined && { user: username }),
       ...(subject !== undefined && { subject }),
       verdict: event.verdict,
@@ -41,6 +42,7 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
       })),
       ms: round(event.durationMs),
       ...(event.shared && { shared: true }),
+      ...(event.ignored && { ignored: true }),
     }
     log[levelOf(event)](fields, MESSAGES[name])
   }
@@ -82,10 +84,6 @@ const MESSAGES: Record<EventName, string> = {
 function levelOf({ verdict, reason, locked }: AttemptEvent): 'info' | 'warn' | 'error' {
   if (verdict === 'error' || reason === 'ambiguous') return 'error'
   return locked || verdict === 'unavailable' || verdict === 'locked_out' ? 'warn' : 'info'
-}
-
-function hash(secret: Uint8Array, name: string): string {
-  return createHmac('sha256', secret).update('user_hash:').update(name).digest('hex').slice(0, 16)
 }
 
 function round(durationMs: number): number {

@@ -3,12 +3,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { HealthReport } from '../authentication/health.ts'
 import type { StepOutcome } from '../authentication/rule.ts'
+import { addLockoutMetrics, type LockoutMetrics, type LockoutReading } from './lockout-metrics.ts'
 
 /** What is looked at when somebody asks; nothing is probed for it. */
 export interface Reading {
   readonly health: HealthReport
   /** Attempts that each backend works on now, by its id. */
   readonly inFlight: ReadonlyMap<string, number>
+  readonly lockout: LockoutReading
   /** Did the last load of the configuration pass? */
   readonly configOk: boolean
   /** When the configuration that is served was loaded, in milliseconds since the Unix epoch. */
@@ -18,6 +20,7 @@ export interface Reading {
 export interface Metrics {
   /** Counts one attempt. It is on the way of every login: no look-up by label values, no throw. */
   readonly onAttempt: (event: AttemptEvent) => void
+  readonly onUnlock: LockoutMetrics['onUnlock']
   /** Everything, in Prometheus' text format. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>
 }
@@ -73,16 +76,7 @@ export function createMetrics(read: () => Reading): Metrics {
     buckets: BUCKETS,
     registers,
   })
-  const locksSet = new Counter({
-    name: 'gatehouse_locks_set_total',
-    help: 'Attempts whose failure locked a name, a person or a source.',
-    registers,
-  })
-  const lockoutRefusals = new Counter({
-    name: 'gatehouse_lockout_refusals_total',
-    help: 'Attempts that were refused because a lock holds; no password was looked at.',
-    registers,
-  })
+  const lockout = addLockoutMetrics(registers, () => read().lockout)
   const outcomes = new Counter({
     name: 'gatehouse_backend_outcomes_total',
     help: 'What each backend answered.',
@@ -121,11 +115,11 @@ export function createMetrics(read: () => Reading): Metrics {
   }
 
   return {
-    onAttempt({ verdict, durationMs, steps, shared, locked }) {
+    onAttempt(event) {
+      const { verdict, durationMs, steps, shared } = event
       verdicts[verdict].count.inc()
       verdicts[verdict].duration.observe(durationMs / 1000)
-      if (verdict === 'locked_out') lockoutRefusals.inc()
-      if (locked) locksSet.inc()
+      lockout.onAttempt(event)
       // What backends did for several attempts at once they did once.
       if (shared) return
       for (const { backend, outcome, durationMs: stepMs } of steps) {
@@ -134,6 +128,7 @@ export function createMetrics(read: () => Reading): Metrics {
         if (outcome !== 'not_applicable') series.duration.observe(stepMs / 1000)
       }
     },
+    onUnlock: lockout.onUnlock,
     async expose() {
       for (const { id } of read().health.backends) seriesOf(id)
       return { contentType: register.contentType, text: await register.metrics() }

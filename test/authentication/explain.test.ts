@@ -7,12 +7,13 @@ import { createChain, type Link } from '../../src/authentication/chain.ts'
 import { systemClock } from '../../src/authentication/clock.ts'
 import { createExplain } from '../../src/authentication/explain.ts'
 import type { ExplainRequest } from '../../src/authentication/explanation.ts'
+import type { LockKind, Standing, Standings } from '../../src/authentication/lockout.ts'
 import { UnavailableError } from '../../src/authentication/outcome.ts'
 import type { Place } from '../../src/authentication/place.ts'
 import { ruleFor, type StepOutcome } from '../../src/authentication/rule.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
-import { createLockout } from '../../src/lockout/lockout.ts'
+import { createFakeLockout } from '../support/fake-lockout.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { type Answering, backend, CONTINUE, link, user, verifies } from './backends.ts'
 
@@ -22,22 +23,13 @@ function place(of: Link, rest: Partial<Place> = {}): Place {
   return { id: of.backend.id, type: 'scripted', link: of, ruleOrigins: {}, ...rest }
 }
 
-function desk(places: readonly Place[], { daemon = true, deadlineMs = 5_000 } = {}) {
+function desk(
+  places: readonly Place[],
+  { daemon = true, deadlineMs = 5_000, lockout = createFakeLockout({ limit: 3, sourceLimit: 50 }) } = {},
+) {
   const events: AttemptEvent[] = []
   const log = createLogRecorder()
   const normalise = createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example'] }])
-  const lockout = createLockout({
-    settings: {
-      maxAttempts: 3,
-      windowMs: 900_000,
-      durationMs: 300_000,
-      source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
-      maxEntries: 1_000,
-    },
-    secret: new Uint8Array(32),
-    clock: systemClock,
-    log,
-  })
   const authenticate = createAuthenticate({
     chain: createChain(
       places.flatMap(each => each.link ?? []),
@@ -123,7 +115,11 @@ t.test(
       rule: 'on.accept: stop',
       user: { id: 'corp:1' },
     })
-    t.match(seen.lockout, { name: { failures: 0, limit: 3 }, subjects: [{ subject: 'corp:1', failures: 0 }] })
+    t.strictSame(seen.lockout, {
+      name: [{ kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
+      source: [{ kind: 'source', failures: 0, limit: 50, inFlight: 0 }],
+      subjects: [{ subject: 'corp:1', kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
+    })
     t.equal(events.length, 0, 'nothing is tried')
   },
 )
@@ -332,10 +328,10 @@ t.test(
     const wrong = await attempt('alice', 'canary-wrong')
     t.match(wrong, {
       mode: 'attempt',
-      lockout: { name: { failures: 0 } },
+      lockout: { name: [{ failures: 0 }] },
       lockoutAfter: {
-        name: { failures: 1 },
-        source: { failures: 1 },
+        name: [{ failures: 1 }],
+        source: [{ failures: 1 }],
         subjects: [{ subject: 'corp:1', failures: 1 }],
       },
       steps: [
@@ -405,6 +401,35 @@ t.test('a source that is locked out is said before anybody is looked for in vain
   })
   t.match((await ask('alice', { address: '192.0.2.8' })).conclusion, { verdict: 'depends_on_password' })
 })
+
+t.test(
+  'the lock that holds longest is the one that is told, and one that is only watched refuses nobody',
+  async t => {
+    const at = (kind: LockKind, lockedForMs: number, rest: Partial<Standing> = {}): Standing => {
+      return { kind, failures: 0, limit: 5, inFlight: 0, lockedForMs, ...rest }
+    }
+    const places = [place(link(backend('corp', corp, looks(found))))]
+    const standing = async (standings: Standings) => {
+      const lockout = { ...createFakeLockout(), inspect: async () => standings }
+      return desk(places, { lockout }).ask('alice')
+    }
+    const name = [at('pair', 1_000), at('unfamiliar', 60_000)]
+    t.match((await standing({ name, source: [at('subnet', 90_000)], subject: [] })).conclusion, {
+      verdict: 'locked_out',
+      reason: /^the network of the source is locked out here for another 90 s/,
+    })
+    t.match((await standing({ name, source: [at('source', 2_000)], subject: [] })).conclusion, {
+      reason: /^the name is locked out here for another 60 s/,
+    })
+    t.match((await standing({ name: [], source: [], subject: name })).steps, [
+      { outcome: 'subject_locked', detail: 'for another 60 s' },
+    ])
+    const watched = [at('pair', 60_000, { watched: true })]
+    const seen = await standing({ name: watched, source: watched, subject: watched })
+    t.match(seen.conclusion, { verdict: 'depends_on_password' })
+    t.strictSame(seen.lockout?.name, watched, 'it is shown all the same')
+  },
+)
 
 t.test('at the end of the chain no rule has decided', async t => {
   const { attempt } = desk([place(link(backend('corp', corp)))])

@@ -54,3 +54,24 @@ t.test('a refused account reads as a sentence', async t => {
   t.match(format({ steps }), /^1 corp \(ldap\) {2}refuses: the account may not log in at this hour$/m)
   t.match(presentExplanation(explanation({ steps })).steps, [{ detail, state: 'logon_hours' }])
 })
+
+t.test('a line for each count that is not at zero, and one where nothing is counted', async t => {
+  const zero = { kind: 'pair', failures: 0, limit: 5, inFlight: 0 } as const
+  const nothing = { name: [zero], source: [], subjects: [{ ...zero, subject: 'corp:1' }] }
+  const lockout = {
+    name: [zero, { ...zero, kind: 'unfamiliar', failures: 3, limit: 10 }],
+    source: [{ ...zero, kind: 'source', failures: 2, limit: 50, inFlight: 1 }],
+    subjects: [{ ...zero, subject: 'corp:1', lockedForMs: 1_500 }],
+  } as const
+  const text = format({ lockout: nothing, lockoutAfter: lockout })
+  t.match(text, '\n  lockout         nothing counted\n  afterwards      name, account from sources')
+  t.match(
+    text,
+    [
+      '  afterwards      name, account from sources it has never logged in from: 3 of 10 failures',
+      '                  source: 2 of 50 failures, 1 under way',
+      '                  corp:1, account from this source: LOCKED for another 2 s',
+      '',
+    ].join('\n'),
+  )
+})

@@ -83,7 +83,7 @@ t.test(
       t.match(seen, {
         mode: 'look',
         username: { text: 'alice' },
-        lockout: { name: { failures: 0, limit: 3 } },
+        lockout: { name: [{ key: 'pair', failures: 0, limit: 3 }] },
         verdict: 'depends_on_password',
         backend: 'corp',
         code: 0,
@@ -126,7 +126,7 @@ t.test(
         verdict: 'rejected',
         backend: 'corp',
         rule: 'on.wrong_password: stop',
-        lockout_after: { name: { failures: 1 }, source: { failures: 1 } },
+        lockout_after: { name: [{ failures: 1 }], source: [{ failures: 1 }] },
         code: 1,
       })
       t.equal(facts(seen.steps[1]).bind, 'result 49: wrong password')
@@ -163,7 +163,7 @@ t.test(
     await t.test('locked out here', async t => {
       for (let i = 0; i < 3; i++) await desk.attempt('bob', `wrong ${i}`)
       const seen = await desk.attempt('bob', corpPeople.bob.password)
-      t.match(seen, { verdict: 'locked_out', lockout: { name: { locked_for_seconds: Number } }, code: 1 })
+      t.match(seen, { verdict: 'locked_out', lockout: { name: [{ locked_for_seconds: Number }] }, code: 1 })
       t.match(seen.steps, [{ outcome: 'skipped' }, { outcome: 'not_reached' }, { outcome: 'not_reached' }])
       t.match(await desk.explain('bob'), {
         verdict: 'locked_out',

@@ -59,7 +59,7 @@ t.test(
 )
 
 t.test('who, from where, through which app, what each backend said and how long it took', async t => {
-  t.match(write({ subject: 'corp:1', shared: true })?.fields, {
+  t.match(write({ subject: 'corp:1', shared: true, ignored: true })?.fields, {
     request_id: 'r1',
     client: 'wiki',
     source: '192.0.2.7',
@@ -67,5 +67,8 @@ t.test('who, from where, through which app, what each backend said and how long 
     steps: [{ backend: 'corp', outcome: 'accept', ms: 1.23 }],
     ms: 2.35,
     shared: true,
+    ignored: true,
   })
+  const plain = write({ subject: 'corp:1' })?.fields
+  t.notOk(plain && ('shared' in plain || 'ignored' in plain), 'what is not so is not said')
 })

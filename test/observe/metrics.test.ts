@@ -3,9 +3,12 @@ import t from 'tap'
 import type { AttemptEvent } from '../../src/authentication/attempt-event.ts'
 import { createMetrics, type Reading } from '../../src/observe/metrics.ts'
 
+const LOCKOUT: Reading['lockout'] = { records: {}, locked: {}, underAttack: false, reachable: true }
+
 const NOTHING: Reading = {
   health: { ready: false, backends: [] },
   inFlight: new Map(),
+  lockout: LOCKOUT,
   configOk: true,
   configLoadedAt: 0,
 }
@@ -42,6 +45,7 @@ t.test(
     metrics.onAttempt(rejected)
     metrics.onAttempt({ ...rejected, locked: true })
     metrics.onAttempt({ ...rejected, verdict: 'locked_out', steps: [], durationMs: 1 })
+    metrics.onAttempt({ ...rejected, verdict: 'busy', ignored: true, steps: [], durationMs: 1 })
     const series = await scrape(metrics)
     const value = (name: string) => series.get(name)
     t.equal(value('gatehouse_attempts_total{verdict="rejected"}'), 2)
@@ -55,8 +59,55 @@ t.test(
     t.equal(value('gatehouse_backend_duration_seconds_count{backend="corp"}'), 0, 'it was not asked')
     t.equal(value('gatehouse_locks_set_total'), 1)
     t.equal(value('gatehouse_lockout_refusals_total'), 1)
+    t.equal(value('gatehouse_lockout_ignored_total'), 1)
   },
 )
+
+t.test('the locks that operators ended are counted, none included', async t => {
+  const metrics = createMetrics(() => NOTHING)
+  t.equal((await scrape(metrics)).get('gatehouse_lockout_unlocks_total'), 0, 'there from the start')
+  metrics.onUnlock(3)
+  metrics.onUnlock(0)
+  metrics.onUnlock(1)
+  t.equal((await scrape(metrics)).get('gatehouse_lockout_unlocks_total'), 4)
+})
+
+t.test('how full the lockout is, what it holds, and whether it is well', async t => {
+  let lockout: Reading['lockout'] = {
+    records: { resolved: 7, unresolved: 3 },
+    bytes: 1_000,
+    budgetBytes: 4_000,
+    locked: { pair: 2, subnet: 1 },
+    underAttack: true,
+    reachable: true,
+  }
+  const metrics = createMetrics(() => ({ ...NOTHING, lockout }))
+  const shown = async () =>
+    Object.fromEntries(
+      [...(await scrape(metrics))].filter(([name]) => /^gatehouse_lockout_(?!.*_total)/.test(name)),
+    )
+  t.strictSame(await shown(), {
+    'gatehouse_lockout_records{partition="resolved"}': 7,
+    'gatehouse_lockout_records{partition="unresolved"}': 3,
+    gatehouse_lockout_bytes: 1_000,
+    gatehouse_lockout_budget_bytes: 4_000,
+    'gatehouse_lockout_locked{kind="pair"}': 2,
+    'gatehouse_lockout_locked{kind="unfamiliar"}': 0,
+    'gatehouse_lockout_locked{kind="familiar"}': 0,
+    'gatehouse_lockout_locked{kind="source"}': 0,
+    'gatehouse_lockout_locked{kind="subnet"}': 1,
+    'gatehouse_lockout_locked{kind="directory"}': 0,
+    gatehouse_lockout_under_attack: 1,
+    gatehouse_lockout_store_up: 1,
+  })
+  lockout = { ...LOCKOUT, reachable: false }
+  const shared = await shown()
+  t.match(shared, { gatehouse_lockout_store_up: 0, gatehouse_lockout_under_attack: 0 })
+  t.notOk(
+    Object.keys(shared).some(name => /bytes|records/.test(name)),
+    'memory that is not ours is not told',
+  )
+})
 
 t.test('one verification for several attempts is several attempts and one verification', async t => {
   const metrics = createMetrics(() => NOTHING)
@@ -88,6 +139,7 @@ t.test('states are those of the moment: what left the configuration leaves the m
       ['corp', 3],
       ['partner', 0],
     ]),
+    lockout: LOCKOUT,
     configOk: false,
     configLoadedAt: 1_700_000_000_000,
   }
@@ -148,6 +200,7 @@ t.test('docs/metrics.md lists what there is, and nothing else', async t => {
       backends: [{ id: 'b', ok: true, servers: [{ server: 's', ok: true, certificateExpiresAt: 0 }] }],
     },
     inFlight: new Map([['b', 0]]),
+    lockout: { ...LOCKOUT, records: { p: 0 }, bytes: 0, budgetBytes: 0 },
   }))
   const { text } = await metrics.expose()
   const helps = [...text.matchAll(/^# HELP (gatehouse_\w+) (.*)$/gm)]
@@ -179,4 +232,5 @@ t.test('docs/metrics.md lists what there is, and nothing else', async t => {
       .join()
   t.ok(words('verdict', /verdict="(\w+)"/g), 'every verdict')
   t.ok(words('outcome', /outcome="(\w+)"/g), 'every outcome')
+  t.ok(words('kind', /gatehouse_lockout_locked{kind="(\w+)"/g), 'every kind of lock')
 })

@@ -33,6 +33,9 @@ function openDoor(t: Test, { phase = 'serving' }: { phase?: 'serving' | 'stoppin
     operators: {
       token: new Secret(token),
       explainer: () => explainer,
+      lockDesk: () => {
+        throw new Error('nobody asked')
+      },
       reload: async () => ({ outcome: 'reloaded', needsRestart: [] }),
       clock: createFakeClock(),
     },
@@ -57,15 +60,18 @@ function openDoor(t: Test, { phase = 'serving' }: { phase?: 'serving' | 'stoppin
 }
 
 function explanation({ username, address }: ExplainRequest): Explanation {
-  const standing = { failures: 2, limit: 5, inFlight: 0 }
+  const standing = { kind: 'pair', failures: 2, limit: 5, inFlight: 0 } as const
   return {
     mode: 'look',
     given: username,
     username: { text: username, typed: username, user: username },
     address,
     lockout: {
-      name: { ...standing, lockedForMs: 1_001 },
-      source: standing,
+      name: [
+        { ...standing, lockedForMs: 1_001 },
+        { ...standing, kind: 'unfamiliar', watched: true },
+      ],
+      source: [{ ...standing, kind: 'source' }],
       subjects: [{ subject: 'corp:1', ...standing }],
     },
     steps: [
@@ -94,9 +100,12 @@ t.test('an explanation is answered to whoever has the token', async t => {
     username: { text: 'alice', user: 'alice' },
     address: '127.0.0.1',
     lockout: {
-      name: { failures: 2, limit: 5, in_flight: 0, locked_for_seconds: 2 },
-      source: { failures: 2, limit: 5, in_flight: 0 },
-      subjects: [{ subject: 'corp:1', failures: 2, limit: 5, in_flight: 0 }],
+      name: [
+        { key: 'pair', failures: 2, limit: 5, in_flight: 0, locked_for_seconds: 2 },
+        { key: 'unfamiliar', failures: 2, limit: 5, in_flight: 0, watched: true },
+      ],
+      source: [{ key: 'source', failures: 2, limit: 5, in_flight: 0 }],
+      subjects: [{ subject: 'corp:1', key: 'pair', failures: 2, limit: 5, in_flight: 0 }],
     },
     steps: [
       {

@@ -22,6 +22,9 @@ t.test('POST /admin/reload tells what came of it, and only to whoever has the to
       explainer: () => {
         throw new Error('nobody asked')
       },
+      lockDesk: () => {
+        throw new Error('nobody asked')
+      },
       reload: async () => {
         reloads++
         return result
