@@ -540,6 +540,7 @@ export function storeConformance(t: Test, open: Open, { runs = 200 }: { readonly
 
   t.test('a pardon of an account frees it, its subjects and their other names, and nobody else', async t => {
     const { store } = await open(t)
+    await login(store, account('alias', 'home'))
     const owned = (label: string, owner: string, kind: 'pair' | 'directory' = 'pair') =>
       counter(label, ONCE, { owner: key(owner), kind })
     const [alias, other, bob] = [
@@ -558,7 +559,6 @@ export function storeConformance(t: Test, open: Open, { runs = 200 }: { readonly
       await store.end(await place(store, ...who), endingOf({ failed: who, resolved }), NOBODY)
     }
     await store.end(await place(store, bob), endingOf({ failed: [bob] }), NOBODY)
-    await login(store, account('alias', 'home'))
     const ended = await store.pardon({ of: 'account', profiles: [key('alias')] })
     t.equal(ended.length, 6)
     t.ok(ended.every(({ forMs }) => forMs > 0))
