@@ -12,6 +12,7 @@ export interface Profile {
   readonly names: readonly string[]
 }
 
+/** Every text in it is a key or a kind; `Failure.account` is a key, too. */
 export type Saved =
   /** Its places are not saved: an attempt does not survive its process. */
   | {
@@ -26,7 +27,7 @@ export type Saved =
 
 /** All times are milliseconds of the process's monotonic clock; how they are written down is the journal's business. */
 export interface Journal {
-  /** Everything that may still matter, by key. */
+  /** Everything that may still matter, by key. Never throws: what cannot be read is missing, and the log says so. */
   load(): ReadonlyMap<string, Saved>
   /** Remembers to write this, or to forget the key. */
   put(key: string, saved: Saved | undefined): void

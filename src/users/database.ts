@@ -34,8 +34,11 @@ export class DatabaseError extends Error {
 
 const DEFAULT_BUSY_TIMEOUT_MS = 100
 /** While opening nobody else waits for this process. */
-const OPEN_TIMEOUT_MS = 5_000
+export const OPEN_TIMEOUT_MS = 5_000
 const OPEN_RETRY_MS = 20
+
+/** Users are where this build looks for them since this schema; what came later is about other things. */
+const USERS_SINCE = 1
 
 const RESTORE = 'restore it from a backup, or move it away to start without users'
 
@@ -74,7 +77,7 @@ export function openDatabase(path: string, options: DatabaseOptions): UserDataba
 }
 
 /**
- * Opens the file for reading only, and alters nothing, its schema included.
+ * Opens the file to read users only, and alters nothing, its schema included.
  *
  * @returns `empty` for a file that the first start has still to fill
  * @throws DatabaseError
@@ -89,7 +92,7 @@ export function openDatabaseToLook(path: string): UserDatabase | 'empty' {
       return 'empty'
     }
     refuseOthers(database, path)
-    if (state.schema === 'ours' && state.version < migrations.length) {
+    if (state.schema === 'ours' && state.version < USERS_SINCE) {
       const steps = `schema ${state.version}, and the next start of the daemon brings it to ${migrations.length}`
       throw new DatabaseError('older', `${path} was written by an older Gatehouse (${steps})`)
     }
@@ -194,7 +197,8 @@ function isBusy(error: unknown): boolean {
   return error instanceof Sqlite.SqliteError && error.code.startsWith('SQLITE_BUSY')
 }
 
-function explain(error: unknown, path: string): unknown {
+/** From whatever went wrong while opening to a DatabaseError that says what to do. */
+export function explain(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error
   const { code } = error
   const because = { cause: error }

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import t from 'tap'
 import { DatabaseError, installationSecret, openDatabase } from '../../src/users/database.ts'
-import { open, openStore, otherProcess, quiet, temporaryPath } from './temporary.ts'
+import { migrations } from '../../src/users/migrate.ts'
+import { open, openStore, otherProcess, quiet, takeBackToFirstSchema, temporaryPath } from './temporary.ts'
 
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
@@ -36,7 +37,7 @@ t.test(
     t.equal(pragma('foreign_keys'), 1)
     t.equal(pragma('synchronous'), 2)
     t.ok(Number(pragma('busy_timeout')) <= 250)
-    t.equal(pragma('user_version'), 1)
+    t.equal(pragma('user_version'), migrations.length)
   },
 )
 
@@ -90,10 +91,13 @@ t.test('what cannot be used is refused with the way out, and not a byte of it is
       writeFileSync(path, bytes)
     },
   }
+  const newer = new RegExp(
+    `newer Gatehouse \\(schema 1000, this one knows ${migrations.length}\\): run that version`,
+  )
   const says = {
     not_a_database: /is not a database: restore it from a backup/,
     foreign: /another program's database: choose another file/,
-    newer: /newer Gatehouse \(schema 1000, this one knows 1\): run that version/,
+    newer,
     damaged: /is damaged .*: restore it from a backup/,
   }
   for (const [reason, write] of Object.entries(make)) {
@@ -129,6 +133,16 @@ t.test('a migration that fails leaves the database as it was', async t => {
   t.teardown(() => after.close())
   t.strictSame(after.prepare('SELECT name FROM sqlite_schema').pluck().all(), ['installation'])
   t.equal(after.pragma('user_version', { simple: true }), 0)
+})
+
+t.test('a database of the first schema is brought up to date with its users', async t => {
+  const { path, store, database } = openStore(t)
+  store.create({ username: 'alice', groups: [], passwordHash: '$fake' })
+  takeBackToFirstSchema(database)
+  database.close()
+  const again = openStore(t, path)
+  t.match(again.store.list(), [{ username: 'alice' }])
+  t.strictSame(again.database.prepare('SELECT * FROM lockout').all(), [])
 })
 
 t.test('on a network file system WAL is not used, and the operator is told (F27)', async t => {

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/authentication/clock.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
-import { type DatabaseOptions, openDatabase } from '../../src/users/database.ts'
+import { type DatabaseOptions, openDatabase, type UserDatabase } from '../../src/users/database.ts'
 import { createUserStore } from '../../src/users/store.ts'
 
 /** Real SQLite files in a folder of the test, and other processes at them. */
@@ -27,6 +27,12 @@ export function openStore(t: Test, path = temporaryPath(t), options: Partial<Dat
   const normalise = createUsernameNormaliser([{ netbios: 'CORP', suffixes: ['corp.example', 'corp.local'] }])
   const store = createUserStore({ database, normalise, clock: systemClock })
   return { path, database, store }
+}
+
+/** As the first release left it: users only. */
+export function takeBackToFirstSchema(database: UserDatabase): void {
+  database.exec('DROP TABLE lockout')
+  database.pragma('user_version = 1')
 }
 
 /** Starts test/users/other-process.ts; `lines` gives what it prints, `end` ends it and waits. */

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import type { LocalUsers } from '../../src/authentication/local-users.ts'
 import { UnavailableError } from '../../src/authentication/outcome.ts'
 import { openUsersToLook } from '../../src/users/users-to-look.ts'
-import { open, openStore, quiet, temporaryPath } from './temporary.ts'
+import { open, openStore, quiet, takeBackToFirstSchema, temporaryPath } from './temporary.ts'
 
 async function look(t: Test, path: string): Promise<LocalUsers> {
   const opened = new DisposableStack()
@@ -39,7 +39,7 @@ t.test('a database that is not there yet, or empty, has nobody, and is left so',
   t.equal(statSync(path).size, 0)
 })
 
-t.test('an older schema is not brought up to date: that is for the daemon', async t => {
+t.test('a schema too old to be read is not brought up to date: that is for the daemon', async t => {
   const path = temporaryPath(t)
   open(t, path).close()
   const old = new Sqlite(path)
@@ -50,6 +50,16 @@ t.test('an older schema is not brought up to date: that is for the daemon', asyn
   const users = await look(t, path)
   t.throws(() => users.findByUsername('alice'), UnavailableError)
   t.match(users.probe(), { ok: false, reason: /by an older Gatehouse/ })
+  t.ok(readFileSync(path).equals(before))
+})
+
+t.test('an older schema whose users are where they are now is looked at as it is', async t => {
+  const { path, store, database } = openStore(t)
+  store.create({ username: 'alice', groups: [], passwordHash: 'x' })
+  takeBackToFirstSchema(database)
+  database.close()
+  const before = readFileSync(path)
+  t.match((await look(t, path)).findByUsername('alice'), { username: 'alice' })
   t.ok(readFileSync(path).equals(before))
 })
 
