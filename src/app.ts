@@ -16,8 +16,9 @@ import { adminTokenFile, createAdminToken, publishAdminToken } from './http/admi
 import { listenAt } from './http/listen.ts'
 import type { Readiness } from './http/readiness.ts'
 import { createAdminServer, createPublicServer, renewTls } from './http/server.ts'
+import { createGuessMemory } from './lockout/guess-memory.ts'
 import { createLockout } from './lockout/lockout.ts'
-import { createMemoryStore } from './lockout/memory-store.ts'
+import { openLockoutStore } from './lockout-store.ts'
 import { createAttemptLog } from './observe/attempt-log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createPasswordHasher } from './passwords/hasher.ts'
@@ -55,22 +56,26 @@ const DRAIN_MS = 9_000
  */
 export async function startApp(config: Config, log: Log, load: Load = nothingToLoad): Promise<App> {
   await using opened = new AsyncDisposableStack()
-  const { users, secret, ensureAdmin } = await openUsers(config, log, opened)
+  const { users, secret, databaseOpens, ensureAdmin } = await openUsers(config, log, opened)
 
-  const counters = createMemoryStore({ clock: systemClock, log, maxEntries: config.lockout.maxEntries })
+  const counts = openLockoutStore(config, { databaseOpens, log })
+  opened.defer(() => counts.close())
+  const guesses = createGuessMemory()
+  const countSecret = config.lockout.secret ? Buffer.from(config.lockout.secret.reveal()) : secret
   const attemptLog = createAttemptLog(log, secret)
   const metrics = createMetrics(() => {
     const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
     const inFlight = reloader.current().chain.inFlight()
     const health = reloader.health().latest()
-    return { health, inFlight, lockout: counters.report(), configOk, configLoadedAt }
+    return { health, inFlight, lockout: counts.report(), configOk, configLoadedAt }
   })
   const refusedAccounts = createRefusedAccounts(systemClock)
   const open = (next: Config) =>
     openRuntime(next, {
       users,
       refusedAccounts,
-      lockoutFor: settings => createLockout({ settings, secret, clock: systemClock, log, store: counters }),
+      lockoutFor: settings =>
+        createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
       onAttempt(event) {
         metrics.onAttempt(event)
         attemptLog(event)
@@ -158,6 +163,7 @@ interface Users {
   readonly users: LocalUsers
   /** The root of this installation's HMAC keys. */
   readonly secret: Uint8Array
+  readonly databaseOpens: boolean
   /** Makes the first user where there has never been one. */
   ensureAdmin(): Promise<FirstAdmin | undefined>
 }
@@ -173,12 +179,18 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
     return {
       users: createLocalUsers({ store, passwords, log }),
       secret: installationSecret(database),
+      databaseOpens: true,
       ensureAdmin: () =>
         ensureFirstAdmin({ store, passwords }).catch(error => void tellOutOfOrder(error, log)),
     }
   } catch (error) {
     const reason = tellOutOfOrder(error, log)
-    return { users: usersOutOfOrder(reason), secret: randomBytes(32), ensureAdmin: async () => undefined }
+    return {
+      users: usersOutOfOrder(reason),
+      secret: randomBytes(32),
+      databaseOpens: false,
+      ensureAdmin: async () => undefined,
+    }
   }
 }
 

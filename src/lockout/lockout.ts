@@ -1,5 +1,5 @@
 import type { Clock } from '../authentication/clock.ts'
-import type { Asker, Charge, Lease, LockNote, Lockout, Refusal } from '../authentication/lockout.ts'
+import type { Asker, Charge, Lease, LockNote, Lockout, Refusal, Standing } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { UnavailableError } from '../authentication/outcome.ts'
 import { createDesk } from './desk.ts'
@@ -148,12 +148,15 @@ export function createLockout(parts: {
   }
 
   return {
-    desk: createDesk({ store, keys }),
+    desk: createDesk({ store, keys, isWatched: (kind, address) => placesAt(address).watches(kind) }),
 
     async inspect({ name, address }, subject) {
       const source = placesAt(address)
       const ofName = source.account({ name })
-      const of = async (places: readonly Place[]) => (places.length > 0 ? store.inspect(places) : [])
+      const of = async (places: readonly Place[]): Promise<readonly Standing[]> => {
+        const standings = places.length > 0 ? await store.inspect(places) : []
+        return standings.map(each => (source.watches(each.kind) ? { ...each, watched: true } : each))
+      }
       return {
         name: await of(ofName.counts),
         source: await of(source.source(ofName.profile)),

@@ -1,6 +1,6 @@
 /** Which keys an attempt is counted under, and the limit of each (lockout.md, Keys and default limits). */
 import { BlockList, isIPv4 } from 'node:net'
-import type { Ceiling } from '../authentication/lockout.ts'
+import type { Ceiling, LockKind } from '../authentication/lockout.ts'
 import { type Account, type LockoutKeys, sourcePrefix, subnetPrefix } from './keys.ts'
 import { directoryLimits, type LockoutSettings, limitsOf } from './limits.ts'
 import type { AccountCounter, Counter, Place } from './store.ts'
@@ -21,6 +21,8 @@ export interface SourcePlaces {
   readonly key: string
   /** Attempts from here are refused, whoever it is. */
   readonly blocked: boolean
+  /** Whether counts of this kind refuse nobody here. */
+  watches(kind: LockKind): boolean
   account(account: Account): AccountPlaces
   /** @param account whom the failure is about: a source may fail on so many accounts */
   source(account: string): readonly Counter[]
@@ -40,17 +42,22 @@ export function createPlaces(
   const limits = limitsOf(settings)
   const allowed = cidrs(settings.allow)
   const blocked = cidrs(settings.block)
-  const watched = mode === 'log_only'
 
   return address => {
     const prefix = sourcePrefix(address)
     const sourceKey = keys.source('source', prefix)
+    const isAllowed = isIn(allowed, address)
+
+    function watches(kind: LockKind): boolean {
+      if (kind === 'directory') return false
+      return mode === 'log_only' || (isAllowed && (kind === 'source' || kind === 'subnet'))
+    }
 
     function account(account: Account): AccountPlaces {
       const profile = keys.account(account)
       if (mode === 'off') return { profile, counts: [], cleared: [], passed: [] }
       const unresolved = 'name' in account
-      const common = { account: '', owner: profile, unresolved, watched }
+      const common = { account: '', owner: profile, unresolved, watched: watches('pair') }
       const count = (kind: 'pair' | 'familiar' | 'unfamiliar', key: string): Counter => ({
         ...common,
         kind,
@@ -68,7 +75,7 @@ export function createPlaces(
 
     function source(account: string): readonly Counter[] {
       if (mode === 'off' || scheme === 'simple') return []
-      const common = { watched: watched || isIn(allowed, address), account: '' }
+      const common = { watched: watches('source'), account: '' }
       const subnetKey = keys.source('subnet', subnetPrefix(address))
       const tag = account.slice(0, ACCOUNT_TAG_LENGTH)
       return [
@@ -91,7 +98,7 @@ export function createPlaces(
       return [{ profile: owner, source: sourceKey, familiar, unfamiliar }, count('all')]
     }
 
-    return { key: sourceKey, blocked: isIn(blocked, address), account, source, directory }
+    return { key: sourceKey, blocked: isIn(blocked, address), watches, account, source, directory }
   }
 }
 

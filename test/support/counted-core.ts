@@ -6,9 +6,10 @@ import { type Clock, systemClock } from '../../src/authentication/clock.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
 import type { Verdict } from '../../src/authentication/verdict.ts'
-import { createLockout, type LockoutSettings } from '../../src/lockout/lockout.ts'
+import type { LockoutSettings } from '../../src/lockout/limits.ts'
 import { createMemoryStore } from '../../src/lockout/memory-store.ts'
 import type { LockoutStore } from '../../src/lockout/store.ts'
+import { setUpLockoutAt } from './lockout.ts'
 import { createLogRecorder, type LogRecorder } from './log-recorder.ts'
 
 /** The core around given backends, without HTTP, and with a lockout that shows what it charges. */
@@ -30,14 +31,6 @@ interface CoreOptions {
   readonly log?: LogRecorder
 }
 
-const LOCKOUT: LockoutSettings = {
-  maxAttempts: 5,
-  windowMs: 900_000,
-  durationMs: 300_000,
-  source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
-  maxEntries: 10_000,
-}
-
 export function openCore(
   backends: readonly Backend[],
   {
@@ -48,15 +41,14 @@ export function openCore(
     log = createLogRecorder(),
   }: CoreOptions = {},
 ): CountedCore {
-  const settings = { ...LOCKOUT, ...lockout }
-  const memory = createMemoryStore({ clock, log, maxEntries: settings.maxEntries })
+  const memory = createMemoryStore({ clock, log, bytes: 4 * 1024 ** 2 })
   const events: AttemptEvent[] = []
   let charged = 0
   const store: LockoutStore = {
     ...memory,
-    end(lease, ending) {
+    end(lease, ending, note) {
       charged += ending.failed.length
-      return memory.end(lease, ending)
+      return memory.end(lease, ending, note)
     },
   }
   const links = backends.map(backend => ({
@@ -74,7 +66,7 @@ export function openCore(
   }))
   const authenticate = createAuthenticate({
     chain: createChain(links, deadlineMs, clock),
-    lockout: createLockout({ settings, secret: new Uint8Array(32), clock, log, store }),
+    lockout: setUpLockoutAt(clock, { store, settings: lockout }).lockout,
     normalise: createUsernameNormaliser(backends.flatMap(({ realm }) => realm ?? [])),
     clock,
     log,
