@@ -42,12 +42,21 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
     return { ok: true, person: { name: name.username.text, ...(await findSubjects(name.username)) } }
   }
 
-  function describe({ kind, note, tier, lockedForMs, watched }: LockEntry, person?: Person): Lock {
+  function describeAll(entries: readonly LockEntry[], person?: Person): Lock[] {
+    // Whoever comes by while the name is locked is not looked up; that it is somebody's, the lock on the person tells.
+    const somebodys = new Set(entries.flatMap(({ note }) => (note?.subject !== undefined ? [note.name] : [])))
+    return entries.map(entry => describe(entry, name => somebodys.has(name) || isSomebody(person, name)))
+  }
+
+  function describe(
+    { kind, note, tier, lockedForMs, watched }: LockEntry,
+    isKnown: (name: string) => boolean,
+  ): Lock {
     return {
       kind,
       ...(note?.name !== undefined && {
         userHash: hashUser(note.name),
-        ...((note.subject !== undefined || isSomebody(person, note.name)) && { user: note.name }),
+        ...(isKnown(note.name) && { user: note.name }),
       }),
       ...(note?.subject !== undefined && { subject: note.subject }),
       ...(note && { address: note.address, caller: note.caller }),
@@ -105,7 +114,7 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
     async list(most) {
       const entries = await desk.list(most + 1)
       return {
-        locks: entries.slice(0, most).map(entry => describe(entry)),
+        locks: describeAll(entries).slice(0, most),
         more: entries.length > most,
       }
     },
@@ -123,9 +132,10 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
         ok: true,
         ...(person && { person }),
         ...(standings && { standings }),
-        locks: entries
-          .filter(entry => concerns(entry, address, person))
-          .map(entry => describe(entry, person)),
+        locks: describeAll(
+          entries.filter(entry => concerns(entry, address, person)),
+          person,
+        ),
       }
     },
 
@@ -142,7 +152,7 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
         write(order, person, { failed: error })
         throw error
       }
-      const ended = entries.map(entry => describe(entry, person))
+      const ended = describeAll(entries, person)
       write(order, person, { ended })
       onUnlock(ended.length)
       return { ok: true, ...(person && { person }), ended }

@@ -109,6 +109,24 @@ t.test('a name that is nobody’s is shown as the hash that the log of attempts 
   t.match(shown.locks, [{ userHash: attempts.lines[0]?.fields.user_hash }])
 })
 
+t.test(
+  'a name that another lock tells to be somebody’s is shown, also where who came by last was not looked up',
+  async t => {
+    const common = { kind: 'pair', lockedForMs: LOCKED_MS, tier: 1 } as const
+    const note = { name: 'alice', address: HERE, caller: 'wiki' }
+    const { lockDesk } = scripted([
+      { ...common, note },
+      { ...common, note: { ...note, name: 'sesame' } },
+      { ...common, note: { ...note, subject: 'corp:1' } },
+    ])
+    const { locks } = await lockDesk.list(2)
+    t.strictSame(
+      locks.map(({ user }) => user),
+      ['alice', undefined],
+    )
+  },
+)
+
 t.test('more locks than were asked for are said to be there, and what is not known is left out', async t => {
   const entry: LockEntry = { kind: 'unfamiliar', lockedForMs: 1_500, tier: 2 }
   const { lockDesk, clock, most } = scripted([entry, { ...entry, watched: true }])
