@@ -27,7 +27,9 @@ export type Refusal =
   | { readonly admitted: false; readonly reason: 'unavailable' }
 
 /** `ignored`: a lock that is only watched would have refused. */
-export type Reservation = { readonly admitted: true; readonly lease: Lease; readonly ignored: boolean } | Refusal
+export type Reservation =
+  | { readonly admitted: true; readonly lease: Lease; readonly ignored: boolean }
+  | Refusal
 
 /** What an ended attempt costs, and whom (chain.md, What the chain does). */
 export interface Charge {
