@@ -124,8 +124,8 @@ t.test('the ledger: a bind without an answer counts for a minute, for everybody'
   t.equal(await later.take('alice', 1, 2, noEnd), 'full', 'what is sure goes first')
   clock.advance(MINUTE_MS)
   t.equal(await later.take('alice', 0, 2, noEnd), 'taken')
-  later.end('not_sent')
-  t.equal(await later.take('alice', 0, 2, noEnd), 'taken', 'what was not sent costs nothing')
+  later.end('unchecked')
+  t.equal(await later.take('alice', 0, 2, noEnd), 'taken', 'what was not checked costs nothing')
 })
 
 t.test('the ledger: in whatever order logins search, bind and end, no threshold is reached', async t => {

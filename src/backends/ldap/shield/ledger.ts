@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../../../plugin.ts'
 
-/** How a bind ended. `unknown`: it went out, and no answer came. */
-export type BindEnd = 'right' | 'wrong' | 'unknown' | 'not_sent'
+/** How a bind ended. `unchecked`: it did not go out, or was answered with no word on the password. `unknown`: no answer came. */
+export type BindEnd = 'right' | 'wrong' | 'unchecked' | 'unknown'
 
 export type Taken =
   /** A place for one bind is held until `end`. */

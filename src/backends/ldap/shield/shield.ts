@@ -131,7 +131,7 @@ export function createShield(
 
       close(outcome) {
         // Here only if the bind threw: then it may have gone out.
-        page.end(outcome?.outcome === 'unavailable' && !outcome.credentialSent ? 'not_sent' : 'unknown')
+        page.end(outcome?.outcome === 'unavailable' && !outcome.credentialSent ? 'unchecked' : 'unknown')
         page.close()
       },
     }
@@ -144,7 +144,7 @@ export function createShield(
 function endOf(refusal: Outcome | undefined): BindEnd {
   if (refusal === undefined) return 'right'
   if (refusal.outcome === 'account_state' && refusal.passwordVerified) return 'right'
-  return refusal.outcome === 'unavailable' ? 'unknown' : 'wrong'
+  return refusal.outcome === 'unavailable' ? 'unchecked' : 'wrong'
 }
 
 function refusalOf(taken: Taken, subject: string, { note }: Attempt): Outcome | undefined {
