@@ -17,7 +17,8 @@ import { createWrongPasswords } from '../../../src/backends/ldap/shield/wrong-pa
 import { DirectoryFailure } from '../../../src/backends/ldap/wire/failure.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
-import { entryOf } from './ldap-login.ts'
+import { entryOf, groupOptions } from './ldap-login.ts'
+import * as scripted from './scripted.ts'
 
 const MINUTE_MS = 60_000
 const noEnd = new AbortController().signal
@@ -275,4 +276,34 @@ t.test('what is hidden is said once, and not before an answer has come', async t
   t.match(await inOutage({ settings: undefined }), { threshold: 3 })
   t.match(await inOutage({ settings: 'CN=Strict' }), { threshold: 3 })
   t.match(dead.at('warn'), [{ message: /cannot be read now/ }, {}])
+})
+
+t.test('binds that get no answer are an outage and no lock, and hold further ones back', async t => {
+  const attributes = { uid: 'alice', sAMAccountName: 'alice', objectGUID: Buffer.alloc(16, 7) }
+  const { server, desk } = await scripted.stage(
+    t,
+    scripted.onUserBind(() => {}),
+    {
+      preset: 'active-directory',
+      user_filter: '(uid={username})',
+      groups: groupOptions({ nesting: 'direct' }),
+    },
+    { directory: [scripted.service, { ...scripted.alice, attributes }] },
+  )
+  for (const times of [1, 2]) {
+    const unanswered = await desk.login('alice', `guess ${times}`)
+    t.match(unanswered, { outcome: 'unavailable', credentialSent: true }, `${times}`)
+  }
+  t.match(await desk.login('alice', 'guess 3'), {
+    outcome: 'unavailable',
+    credentialSent: false,
+    cause: /may have been counted/,
+  })
+  t.equal(server.requests.filter(scripted.isUserBind).length, 2)
+  const messages = desk.log.at('warn').map(({ message }) => message)
+  t.match(
+    messages.filter(message => message.includes('badPwdCount')),
+    [/cannot read badPwdCount/],
+  )
+  t.ok(messages.some(message => message.includes('cannot read the lockout policy')))
 })
