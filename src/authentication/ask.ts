@@ -1,6 +1,6 @@
 import type { Attempt, Backend, Fact } from './backend.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
-import type { Lease, Refusal } from './lockout.ts'
+import type { Ceiling, Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { Outcome, Unavailable } from './outcome.ts'
 import { readOutcome } from './outcome-shape.ts'
@@ -60,12 +60,12 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     let verifying = false
     let over = false
 
-    async function mayVerify(stableId: string): Promise<boolean> {
+    async function mayVerify(stableId: string, ceiling?: Ceiling): Promise<boolean> {
       // One attempt, one subject: what is verified and what is charged must be the same.
       if (over || stableId === '' || (found !== undefined && found !== stableId)) return false
       found = stableId
       if (deny) return false
-      const admission = await claim(subjectOf(backend, stableId))
+      const admission = await claim(subjectOf(backend, stableId), ceiling)
       if (!admission.admitted) refusal = admission
       if (over || refusal !== undefined) return false
       verifying = true

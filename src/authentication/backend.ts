@@ -1,3 +1,4 @@
+import type { Ceiling } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { AccountState, Outcome, User } from './outcome.ts'
 import type { Secret } from './secret.ts'
@@ -16,9 +17,12 @@ export interface Attempt {
    * On `false` the backend must not touch the secret and answers `not_applicable`; the chain already knows why
    * (locked out here, or this backend is a deny list) and overrides whatever is answered.
    *
+   * Asking again for the same subject costs nothing; with a ceiling it takes a place below that, too.
+   *
    * @param subject the principal's stable id, the same that `User.id` would carry
+   * @param ceiling where the secret is about to go to a directory that locks the account by itself
    */
-  mayVerify(subject: string): Promise<boolean>
+  mayVerify(subject: string, ceiling?: Ceiling): Promise<boolean>
   /** There only when somebody has the attempt explained: what was asked and found, for operators, never a secret. */
   readonly note?: (fact: Fact) => void
 }

@@ -509,6 +509,34 @@ t.test('one attempt may verify one subject', async t => {
   t.strictSame(charge.subjects, ['a:1'])
 })
 
+t.test('a ceiling of the directory reaches the lockout, and a refusal by it counts as any other', async t => {
+  const ceiling = { threshold: 3, windowMs: 60_000 }
+  const asked: unknown[] = []
+  const allowed: boolean[] = []
+  const { verdict } = await run(
+    [
+      link(
+        backend('a', async ({ mayVerify }) => {
+          allowed.push(await mayVerify('1'), await mayVerify('1', ceiling), await mayVerify('1'))
+          return { outcome: 'accept', user: user('1') }
+        }),
+      ),
+    ],
+    {
+      claim: async (subject, below) => {
+        asked.push([subject, below])
+        return below ? { admitted: false, reason: 'locked', retryAfterMs: 7_000 } : { admitted: true }
+      },
+    },
+  )
+  t.strictSame(asked.slice(0, 2), [
+    ['a:1', undefined],
+    ['a:1', ceiling],
+  ])
+  t.strictSame(allowed, [true, false, false], 'once refused, nothing is verified any more')
+  t.match(verdict, { verdict: 'locked_out', retryAfterMs: 7_000 })
+})
+
 t.test('an alias backend claims and issues the ids of the backend it stands for', async t => {
   const claimed: string[] = []
   const { verdict, charge } = await run([link(backend('email', ACCEPT, { issuer: 'local' }))], {

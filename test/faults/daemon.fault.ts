@@ -325,7 +325,11 @@ t.test('F42 Active Directory cuts a long list of groups into ranges: all of them
   })
   let rest: 'there' | 'refused' = 'there'
   const { scene, misbehave } = await openScriptedScene(t, {
-    corp: { preset: 'active-directory', groups: { nesting: 'direct', required: ['g2999'] } },
+    corp: {
+      preset: 'active-directory',
+      groups: { nesting: 'direct', required: ['g2999'] },
+      lockout_shield: { enabled: false },
+    },
     deadlineMs: 2_000,
     well: false,
   })

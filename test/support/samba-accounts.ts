@@ -11,6 +11,8 @@ export interface SambaAccounts {
   expirePassword(dn: string): Promise<void>
   /** Locks it as strangers do: by wrong passwords, until the directory says that it is. */
   lock(dn: string): Promise<void>
+  /** Wrong passwords that somebody types elsewhere in the domain. */
+  guess(dn: string, times: number): Promise<void>
   unlock(dn: string): Promise<void>
   /** Renames or moves the entry. */
   move(dn: string, newDn: string): Promise<void>
@@ -82,6 +84,15 @@ export function createSambaAccounts({ address, from }: Controller): SambaAccount
     await modify(dn, 'replace', 'userAccountControl', [String(change(bits))])
   }
 
+  /** @returns what the directory said */
+  async function bindWrongly(dn: string): Promise<string> {
+    const said = await connected(client => client.bind(dn, 'certainly wrong')).catch(error => {
+      if (error instanceof InvalidCredentialsError) return error.message
+      throw error
+    })
+    return said ?? ''
+  }
+
   /** Makes the A records of a name ([MS-DNSP] section 2.3.2.2: type at octet 2, data at 24) say this address. */
   async function pointName(name: string, host: string): Promise<void> {
     const dn = `DC=${name},DC=${sambaDomain.dns},CN=MicrosoftDNS,DC=DomainDnsZones,${sambaBaseDn}`
@@ -105,13 +116,13 @@ export function createSambaAccounts({ address, from }: Controller): SambaAccount
 
     async lock(dn) {
       for (let wrong = 1; wrong <= MAX_WRONG; wrong += 1) {
-        const said = await connected(client => client.bind(dn, 'certainly wrong')).catch(error => {
-          if (error instanceof InvalidCredentialsError) return error.message
-          throw error
-        })
-        if (/data 775\b/.test(said ?? '')) return
+        if (/data 775\b/.test(await bindWrongly(dn))) return
       }
       throw new Error(`${dn} does not get locked`)
+    },
+
+    async guess(dn, times) {
+      for (let wrong = 1; wrong <= times; wrong += 1) await bindWrongly(dn)
     },
 
     unlock: dn => modify(dn, 'replace', 'lockoutTime', ['0']),

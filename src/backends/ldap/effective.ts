@@ -8,6 +8,11 @@ export function userFilterOf({ user_filter, preset }: LdapOptions): string | und
   return user_filter ?? presets[preset].userFilter
 }
 
+/** Whether accounts are kept below the directory's own lockout. */
+export function isShielded({ lockout_shield, preset }: LdapOptions): boolean {
+  return presets[preset].countsBadPasswords && lockout_shield.enabled !== false
+}
+
 export function idAttributeOf({ id_attribute, preset }: LdapOptions): string | undefined {
   return id_attribute ?? presets[preset].idAttribute
 }

@@ -3,7 +3,7 @@ import { readCertificates, readClientCertificate } from './certificates.ts'
 import { check } from './check/check.ts'
 import { examine } from './doctor/examine.ts'
 import { namedBy } from './doctor/named.ts'
-import { idAttributeOf, nestingOf, userFilterOf } from './effective.ts'
+import { idAttributeOf, isShielded, nestingOf, userFilterOf } from './effective.ts'
 import { createLdapBackend } from './ldap-backend.ts'
 import { type LdapOptions, options } from './options.ts'
 import { presets } from './presets/presets.ts'
@@ -23,6 +23,7 @@ export const ldapPlugin = definePlugin({
     user_filter: userFilterOf(options),
     id_attribute: idAttributeOf(options),
     groups: { nesting: nestingOf(options) },
+    lockout_shield: { enabled: isShielded(options) },
   }),
   files: ({ tls: { ca_file, cert_file, key_file } }) =>
     [ca_file, cert_file, key_file].filter(path => path !== undefined),

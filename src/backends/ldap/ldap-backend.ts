@@ -10,6 +10,9 @@ import { createPersonSearch } from './person-search.ts'
 import { createIsOurs, realmOf } from './realm.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
+import { createPolicyLookUp } from './shield/look-up.ts'
+import { createPolicies } from './shield/policies.ts'
+import { createShield, NO_SHIELD } from './shield/shield.ts'
 import { idOctets } from './syntax/entry.ts'
 import { allOf, equals } from './syntax/filter.ts'
 import { DirectoryFailure, reasonOf } from './wire/failure.ts'
@@ -32,6 +35,12 @@ export function createLdapBackend(
   const finder = createGroupFinder(search, settings.groups, { clock, log })
   const admissions = createAdmissions(settings, finder)
   const entryCache = options.entry_cache ? createEntryCache(options.entry_cache, clock) : undefined
+  const shield = settings.shield
+    ? createShield(createPolicies(createPolicyLookUp(directory), settings.shield, { clock, log }), {
+        clock,
+        log,
+      })
+    : NO_SHIELD
   const login = createLogin({
     settings,
     directory,
@@ -40,6 +49,7 @@ export function createLdapBackend(
     finder,
     lockedMemory,
     entryCache,
+    shield,
     clock,
   })
 

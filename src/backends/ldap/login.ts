@@ -1,6 +1,6 @@
 /**
  * One login:
- * name → search as the service account → exactly one entry → place in its lockout → bind as that entry → groups → verdict.
+ * name → search as the service account → exactly one entry → place in its lockout → shield → bind as that entry → groups → verdict.
  */
 import type { Attempt, Clock, Outcome } from '../../plugin.ts'
 import type { Admissions, Admitted } from './admission.ts'
@@ -13,6 +13,7 @@ import { bindOutcome, bindWarnings } from './person/verdict.ts'
 import type { Found, PersonSearch } from './person-search.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
+import { NOT_NOW, type Shield, type Watch } from './shield/shield.ts'
 import { type BindAnswer, isSendable } from './wire/connection.ts'
 import { DirectoryFailure } from './wire/failure.ts'
 import { describe } from './wire/result.ts'
@@ -26,6 +27,7 @@ export interface LoginParts {
   readonly lockedMemory: LockedMemory
   /** Undefined: nobody is kept. */
   readonly entryCache: EntryCache | undefined
+  readonly shield: Shield
   readonly clock: Clock
 }
 
@@ -33,7 +35,7 @@ export interface LoginParts {
 export type Login = (attempt: Attempt) => Promise<Outcome>
 
 export function createLogin(parts: LoginParts): Login {
-  const { settings, directory, people, admissions, finder, lockedMemory, entryCache, clock } = parts
+  const { settings, directory, people, admissions, finder, lockedMemory, entryCache, shield, clock } = parts
   const { options } = settings
 
   async function search({ username, signal, log, note }: Attempt): Promise<Found> {
@@ -47,20 +49,21 @@ export function createLogin(parts: LoginParts): Login {
   }
 
   /** @param kept known from the entry cache, so that the entry may have changed since */
-  async function verify(person: Person, attempt: Attempt, kept?: Admitted): Promise<Outcome> {
+  async function verify(person: Person, attempt: Attempt, watch: Watch, kept?: Admitted): Promise<Outcome> {
     const { dn, user } = person
-    if (!(await attempt.mayVerify(user.id))) {
-      return { outcome: 'not_applicable', reason: 'the password may not be checked now' }
-    }
+    if (!(await attempt.mayVerify(user.id))) return NOT_NOW
     // A locked account answers the same to every password, and each bind may prolong its lock (directory.md).
     if (user.state === 'locked' || lockedMemory.isLocked(user.id)) {
       attempt.note?.({ what: 'bind', value: 'not tried: the directory has the account locked' })
       return { outcome: 'account_state', subject: user.id, state: 'locked', passwordVerified: false }
     }
+    const notSent = await watch.admit(person, attempt)
+    if (notSent) return notSent
     const started = clock.now()
     const answer = await directory.bind(dn, attempt.password, attempt.signal)
     attempt.log.debug({ dn, result: describe(answer) }, 'bound as the user')
     const refusal = bindOutcome(answer, person, settings.preset)
+    watch.learn(refusal)
     if (attempt.note) noteBind(attempt.note, answer, refusal, clock.now() - started)
     if (refusal?.outcome === 'account_state' && refusal.state === 'locked') lockedMemory.remember(user.id)
     if (refusal) return kept ? confirm(refusal, answer, person, attempt) : refusal
@@ -103,10 +106,10 @@ export function createLogin(parts: LoginParts): Login {
     return { outcome: 'unavailable', cause, phase: 'bind', credentialSent: true }
   }
 
-  async function begin(attempt: Attempt, kept: Entry | undefined): Promise<Outcome> {
-    if (kept) {
+  async function begin(attempt: Attempt, watch: Watch, kept: Entry | undefined): Promise<Outcome> {
+    if (kept && (await watch.mayUseKept(kept.person))) {
       attempt.note?.({ what: 'entry cache', value: `${kept.person.dn}, found a moment ago: no search` })
-      return verify(kept.person, attempt, kept.admitted)
+      return verify(kept.person, attempt, watch, kept.admitted)
     }
     const found = await search(attempt)
     switch (found.found) {
@@ -115,7 +118,7 @@ export function createLogin(parts: LoginParts): Login {
       case 'several':
         return { outcome: 'ambiguous', count: found.count }
       case 'one':
-        return verify(found.person, attempt)
+        return verify(found.person, attempt, watch)
     }
   }
 
@@ -123,7 +126,14 @@ export function createLogin(parts: LoginParts): Login {
     if (!isSendable(attempt.password)) {
       return { outcome: 'deny', reason: 'the password is empty or cannot be sent' }
     }
-    const outcome = await begin(attempt, entryCache?.get(attempt.username)).catch(asUnavailable)
+    // Opened before the search: what fails from now on the entry need not show.
+    const watch = shield.watch()
+    let outcome: Outcome | undefined
+    try {
+      outcome = await begin(attempt, watch, entryCache?.get(attempt.username)).catch(asUnavailable)
+    } finally {
+      watch.close(outcome)
+    }
     if (outcome.outcome !== 'accept') entryCache?.drop(attempt.username)
     return outcome
   }

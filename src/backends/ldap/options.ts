@@ -134,6 +134,32 @@ const groups = Type.Object(
   },
 )
 
+const lockoutShield = Type.Object(
+  {
+    enabled: Type.Optional(
+      Type.Boolean({
+        description:
+          'Keep every account below the number of wrong passwords that locks it in the directory. With the presets ' +
+          '`active-directory` and `samba` it is on unless this says `false`; no other has it.',
+      }),
+    ),
+    threshold: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 999,
+        description:
+          'So many wrong passwords may lock an account where the directory does not show it: the lowest of your password ' +
+          'settings objects. Without it the domain’s own threshold holds, or 3 where that cannot be read either.',
+      }),
+    ),
+    window: DurationOption(
+      'After so long the directory forgets a wrong password, where it does not show it.',
+      '30m',
+    ),
+  },
+  { default: {}, description: 'How nobody is locked out of Windows by wrong passwords that are typed here.' },
+)
+
 const pool = Type.Object(
   {
     search: SizeOption(2, 32, 'Connections that search, each for several logins at once.'),
@@ -221,6 +247,7 @@ export const options = Type.Object({
         'Further attributes of the user to hand to apps: their name here to their name in the directory.',
     },
   ),
+  lockout_shield: lockoutShield,
   password_expiry_warning: DurationOption(
     'A password that expires within this time is told to the app, where the entry says when it does.',
     '336h',

@@ -1,10 +1,11 @@
 import { check } from './check/check.ts'
-import { idAttributeOf, nestingOf, userFilterOf } from './effective.ts'
+import { idAttributeOf, isShielded, nestingOf, userFilterOf } from './effective.ts'
 import { type GroupMatcher, isSidPattern, matchGroups } from './groups/group.ts'
 import type { GroupSettings } from './groups/settings.ts'
 import type { LdapOptions } from './options.ts'
 import type { Preset } from './presets/preset.ts'
 import { presets } from './presets/presets.ts'
+import type { ShieldOptions } from './shield/holding.ts'
 import { isGuid } from './syntax/entry.ts'
 import {
   type FilterTemplate,
@@ -32,6 +33,8 @@ export interface Settings {
     readonly matches: GroupMatcher
   }[]
   readonly groups: GroupSettings
+  /** Undefined: the directory's own lockout is nothing to be kept from. */
+  readonly shield: ShieldOptions | undefined
 }
 
 /** @throws {Error} on options that `check` refuses */
@@ -58,6 +61,7 @@ export function readSettings(id: string, options: LdapOptions): Settings {
       matches: matchGroups([pattern]),
     })),
     groups: readGroupSettings(options, idAttribute),
+    shield: readShield(options),
   }
 }
 
@@ -66,6 +70,12 @@ function readService({ method, dn, password }: LdapOptions['bind']): ServiceIden
   if (method !== 'simple') return { method }
   if (dn === undefined || password === undefined) throw new Error('bind needs `dn` and `password`')
   return { method, dn, password }
+}
+
+function readShield(options: LdapOptions): ShieldOptions | undefined {
+  if (!isShielded(options)) return undefined
+  const { threshold, window: windowMs } = options.lockout_shield
+  return { threshold, windowMs }
 }
 
 function readGroupSettings(options: LdapOptions, idAttribute: string): GroupSettings {

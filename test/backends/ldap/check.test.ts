@@ -206,6 +206,33 @@ t.test('every option is described, in the schema, in every example and in the gu
   }
 })
 
+t.test(
+  'only a directory that counts as Active Directory does has a shield, on unless it is turned off',
+  t => {
+    for (const preset of Object.keys(presets) as PresetName[]) {
+      const hasOne = preset === 'active-directory' || preset === 'samba'
+      const of = (lockout_shield: Partial<LdapOptions['lockout_shield']>) =>
+        ldapOptions({
+          preset,
+          urls: ['ldaps://dc1.corp.example'],
+          user_filter: '(uid={username})',
+          id_attribute: 'entryUUID',
+          lockout_shield: { window: 1_800_000, ...lockout_shield },
+        })
+      const problems = (options: LdapOptions) =>
+        ldapPlugin.check?.([{ id: 'corp', options }], []).map(({ pointer }) => pointer)
+      t.same(problems(of({})), [], preset)
+      t.same(problems(of({ enabled: false })), [], preset)
+      t.same(problems(of({ enabled: true })), hasOne ? [] : ['/lockout_shield/enabled'], preset)
+      t.same(problems(of({ threshold: 5 })), hasOne ? [] : ['/lockout_shield/threshold'], preset)
+      const isOn = (options: LdapOptions) => ldapPlugin.implied?.(options).lockout_shield
+      t.same(isOn(of({})), { enabled: hasOne }, preset)
+      t.same(isOn(of({ enabled: false })), { enabled: false }, preset)
+    }
+    t.end()
+  },
+)
+
 t.test('every example passes, as it is and with what is commented out', async t => {
   for (const name of Object.keys(presets)) {
     const file = example(name)

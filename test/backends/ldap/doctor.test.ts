@@ -11,6 +11,7 @@ import { withClause } from '../../../src/backends/ldap/doctor/placeholder.ts'
 import { createSession } from '../../../src/backends/ldap/doctor/session.ts'
 import { ldapPlugin } from '../../../src/backends/ldap/index.ts'
 import type { LdapOptions } from '../../../src/backends/ldap/options.ts'
+import type { ShieldOptions } from '../../../src/backends/ldap/shield/holding.ts'
 import type { Finding } from '../../../src/plugin.ts'
 import { createCertificateAuthority } from '../../support/certificate-authority.ts'
 import { startDnsServer } from '../../support/dns-server.ts'
@@ -685,83 +686,110 @@ t.test('of servers that DNS names no advice is about `urls`', async t => {
   ])
 })
 
-t.test('every lockout policy that a person may be under is compared with ours', async t => {
-  const MINUTE = '-600000000'
-  const policy = (prefix: 'lockout' | 'msDS-Lockout', threshold: string, more: LdapAttributes = {}) => ({
-    [`${prefix}Threshold`]: [threshold],
-    [prefix === 'lockout' ? 'lockOutObservationWindow' : 'msDS-LockoutObservationWindow']: [MINUTE],
-    [`${prefix}Duration`]: [MINUTE],
-    ...more,
-  })
-  const compared = async (
-    domain: LdapAttributes,
-    psos: readonly LdapAttributes[],
-    ownSids = ['S-1-5-32-545'],
-  ) => {
-    const session = createSession(
-      {
-        async search({ base, sizeLimit }) {
-          const wire = (entries: readonly LdapAttributes[]) => ({
-            code: entries.length > sizeLimit ? 4 : 0,
-            message: '',
-            entries: entries.slice(0, sizeLimit).map(attributes => wireEntry(base, attributes)),
-          })
-          if (!base.startsWith('CN=Password Settings Container')) return wire([domain])
-          return wire(psos)
-        },
+t.test(
+  'of every lockout policy that a person may be under it is said what the shield makes of it',
+  async t => {
+    const MINUTE = '-600000000'
+    const on = { threshold: undefined, windowMs: 1_800_000 }
+    const policy = (prefix: 'lockout' | 'msDS-Lockout', threshold: string, more: LdapAttributes = {}) => ({
+      [`${prefix}Threshold`]: [threshold],
+      [prefix === 'lockout' ? 'lockOutObservationWindow' : 'msDS-LockoutObservationWindow']: [MINUTE],
+      [`${prefix}Duration`]: [MINUTE],
+      ...more,
+    })
+    const examined = async (
+      head: LdapAttributes,
+      psos: readonly LdapAttributes[] = [],
+      { shield = on, isOff = false, ownSids = ['S-1-5-32-545'] } = {} as {
+        readonly shield?: ShieldOptions
+        readonly isOff?: boolean
+        readonly ownSids?: readonly string[]
       },
-      AbortSignal.timeout(5_000),
-    )
-    const findings: string[] = []
-    for await (const finding of examineLockoutPolicy(session, 'DC=corp,DC=example', SOON, ownSids))
-      findings.push(line(finding))
-    return findings
-  }
-  const sound = policy('lockout', '10')
-  const pso = (cn: string, threshold: string, more: LdapAttributes = {}) =>
-    policy('msDS-Lockout', threshold, { cn: [cn], ...more })
+    ) => {
+      const session = createSession(
+        {
+          async search({ base, sizeLimit }) {
+            const wire = (entries: readonly LdapAttributes[]) => ({
+              code: entries.length > sizeLimit ? 4 : 0,
+              message: '',
+              entries: entries.slice(0, sizeLimit).map(attributes => wireEntry(base, attributes)),
+            })
+            if (!base.startsWith('CN=Password Settings Container')) return wire([head])
+            return wire(psos)
+          },
+        },
+        AbortSignal.timeout(5_000),
+      )
+      const domain = 'DC=corp,DC=example'
+      const findings: string[] = []
+      const about = { session, domain, ours: SOON, shield: isOff ? undefined : shield, ownSids }
+      for await (const finding of examineLockoutPolicy(about)) findings.push(line(finding))
+      return findings
+    }
+    const sound = policy('lockout', '10')
+    const pso = (cn: string, threshold: string, more: LdapAttributes = {}) =>
+      policy('msDS-Lockout', threshold, { cn: [cn], ...more })
 
-  t.match(await compared(sound, [], ['S-1-5-32-545', 'S-1-5-21-1-2-3-512']), [
-    /^ok lockout policy: /,
-    /^ok password settings objects: there are none/,
-  ])
-  t.match(await compared(sound, []), [
-    /./,
-    /^warn password settings objects: the service account may not see .* → let .*, or have an administrator look .* LockoutThreshold of 1 to 5 locks/,
-  ])
-  const five = [1, 2, 3, 4, 5].map(each => pso(`p${each}`, each === 5 ? '3' : '20'))
-  t.match(
-    (await compared(sound, five))[5],
-    /^warn password settings object p5: .*3 failures.* → set `lockout\.max_attempts` below 3/,
-  )
-  const many = await compared(
-    sound,
-    Array.from({ length: 60 }, (_, each) => pso(`p${each}`, '20')),
-  )
-  t.match(many.at(-1), /^warn password settings objects: there are more than the 50 that were looked at/)
-
-  for (const broken of [
-    pso('odd', 'many'),
-    pso('odd', '10', { 'msDS-LockoutObservationWindow': [] }),
-    pso('odd', '', {}),
-  ]) {
+    t.match(await examined(sound, [], { ownSids: ['S-1-5-32-545', 'S-1-5-21-1-2-3-512'] }), [
+      /^ok lockout policy: .* after 10 failures within 1 minute, for 1 minute; the shield lets 5 through from unfamiliar sources and 9 in all/,
+      /^ok password settings objects: there are none/,
+    ])
+    t.match(await examined(sound), [
+      /^ok/,
+      /^warn password settings objects: the service account may not see .* → let .*, or have an administrator look .*set `lockout_shield\.threshold` to the lowest/,
+    ])
+    t.match(await examined(sound, [], { shield: { ...on, threshold: 4 } }), [
+      /^ok lockout policy: .*lets 2 through from unfamiliar sources and 3 in all \(by `lockout_shield\.threshold: 4`\)/,
+      /^ok password settings objects: .*`lockout_shield\.threshold: 4` holds/,
+    ])
+    t.match(await examined(sound, [], { shield: { ...on, threshold: 1 } }), [
+      /^warn lockout policy: .*nothing is held back → set `lockout_shield\.threshold` to 2 or more/,
+    ])
+    const five = [1, 2, 3, 4, 5].map(each => pso(`p${each}`, each === 5 ? '3' : '20'))
     t.match(
-      (await compared(sound, [broken]))[1],
-      /^warn password settings object odd: the service account cannot read/,
+      (await examined(sound, five, { shield: { ...on, threshold: 2 } }))[5],
+      /^ok password settings object p5: .*3 failures.*lets 1 through from unfamiliar sources and 2 in all, /,
     )
-  }
-  t.match(await compared({ lockoutThreshold: ['10'] }, []), [
-    /^warn lockout policy: the service account cannot read that of DC=corp/,
-  ])
-  t.match(await compared(policy('lockout', '1'), []), [
-    /^warn lockout policy: the domain locks an account after 1 failure within 1 minute, .* → raise that threshold, such as to 10/,
-  ])
-  const forEver = pso('strict', '20', { 'msDS-LockoutDuration': ['-9223372036854775808'] })
-  t.match(
-    (await compared(sound, [forEver]))[1],
-    /^ok password settings object strict: .*until an administrator unlocks it/,
-  )
-})
+    const sixty = Array.from({ length: 60 }, (_, each) => pso(`p${each}`, '20'))
+    const more = /password settings objects: there are more than the 50 that were looked at/
+    t.match((await examined(sound, sixty)).at(-1), more)
+
+    const broken = [
+      pso('odd', 'many'),
+      pso('odd', '10', { 'msDS-LockoutObservationWindow': [] }),
+      pso('odd', '', {}),
+    ]
+    for (const each of broken) {
+      t.match(
+        (await examined(sound, [each]))[1],
+        /^warn password settings object odd: the service account cannot read .* assumes that 3 .* → let it read msDS-.*, or set `lockout_shield\.threshold`/,
+      )
+    }
+    const partly = { lockoutThreshold: ['10'] }
+    t.match(await examined(partly), [/^warn lockout policy: the service account cannot read that of DC=corp/])
+    t.match(await examined(partly, [], { shield: { ...on, threshold: 4 } }), [
+      /^ok lockout policy: .* the shield goes by `lockout_shield\.threshold: 4`/,
+    ])
+    t.match(await examined(policy('lockout', '1')), [
+      /^warn lockout policy: the domain locks an account after 1 failure within 1 minute, .* → raise that threshold, such as to 10/,
+    ])
+    t.match(await examined(policy('lockout', '0')), [/^ok lockout policy: the domain never locks an account/])
+    const forEver = pso('strict', '20', { 'msDS-LockoutDuration': ['-9223372036854775808'] })
+    t.match(
+      (await examined(sound, [forEver]))[1],
+      /^ok password settings object strict: .*until an administrator unlocks it/,
+    )
+
+    const off = (head: LdapAttributes, psos?: readonly LdapAttributes[]) =>
+      examined(head, psos, { isOff: true })
+    t.match(await off(sound), [
+      /^warn lockout policy: .*ours after 5 .* several sources add up → turn on `lockout_shield`/,
+      /^warn password settings objects: .* → turn on `lockout_shield`/,
+    ])
+    t.match((await off(partly))[0], /^warn .* keep `lockout\.max_attempts` \(now 5\) below the threshold/)
+    t.match((await off(sound, sixty)).at(-1), /^warn password settings objects: there are more .* → turn on/)
+  },
+)
 
 function wireEntry(dn: string, attributes: LdapAttributes) {
   const octets = Object.entries(attributes).map(

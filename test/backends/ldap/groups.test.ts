@@ -371,6 +371,8 @@ const openAd = ({ url }: LdapServer, changes: Partial<LdapOptions['groups']> = {
       preset: 'active-directory',
       base_dn: base,
       groups: groupOptions(changes),
+      // It would look at the domain's lockout policy, which this one does not have.
+      lockout_shield: { enabled: false, window: 1_800_000 },
     }),
   )
 

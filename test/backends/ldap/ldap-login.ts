@@ -39,6 +39,7 @@ export function ldapOptions(changes: Partial<LdapOptions> & Pick<LdapOptions, 'u
     names: { upn_suffixes: [] },
     groups: groupOptions(),
     dns_servers: [],
+    lockout_shield: { window: 1_800_000 },
     password_expiry_warning: 1_209_600_000,
     attributes: {},
     connect_timeout: 2_000,

@@ -2,6 +2,7 @@
 import { normaliseDomain, type OptionProblem } from '../../../plugin.ts'
 import { idAttributeOf, userFilterOf } from '../effective.ts'
 import type { LdapOptions } from '../options.ts'
+import { presets } from '../presets/presets.ts'
 import { isNameServer } from '../servers/lookup.ts'
 import { parseDn } from '../syntax/dn.ts'
 import { parseFilterTemplate } from '../syntax/filter.ts'
@@ -44,6 +45,7 @@ function checkOne(options: LdapOptions): Finding[] {
       : [{ pointer: '/base_dn', message: 'this is no DN', hint: 'such as dc=corp,dc=example' }]),
     ...checkId(options),
     ...checkNames(options),
+    ...checkShield(options),
     ...Object.entries(options.attributes).flatMap(([ours, theirs]) =>
       UNREADABLE.has(theirs.toLowerCase())
         ? [{ pointer: `/attributes/${pointerKey(ours)}`, message: `\`${theirs}\` is never handed to apps` }]
@@ -90,6 +92,13 @@ function checkNames({ names: { netbios, upn_suffixes } }: LdapOptions): Finding[
     const hint = pointer === '/names/netbios' ? 'such as CORP' : 'such as corp.example, without the @'
     return [{ pointer, message: 'this cannot be a domain in a name', hint }]
   })
+}
+
+function checkShield({ preset, lockout_shield: { enabled, threshold } }: LdapOptions): Finding[] {
+  if (presets[preset].countsBadPasswords || (enabled !== true && threshold === undefined)) return []
+  const pointer = `/lockout_shield/${enabled === true ? 'enabled' : 'threshold'}`
+  const message = `the preset \`${preset}\` has no lockout shield`
+  return [{ pointer, message, hint: 'remove it: it is for `active-directory` and `samba`' }]
 }
 
 function checkBind({ bind: { method, dn, password }, tls }: LdapOptions): Finding[] {

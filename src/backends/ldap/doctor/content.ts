@@ -60,7 +60,13 @@ export async function* examineContent(about: ContentExamined): AsyncGenerator<Fi
     if (rootDse?.activeDirectory !== true) return
     step = 'lockout policy'
     if (rootDse.defaultContext !== undefined) {
-      yield* examineLockoutPolicy(session, rootDse.defaultContext, lockout, rootDse.ownSids)
+      yield* examineLockoutPolicy({
+        session,
+        domain: rootDse.defaultContext,
+        ours: lockout,
+        shield: settings.shield,
+        ownSids: rootDse.ownSids,
+      })
     }
     step = 'rights of the service account'
     const somebody = found !== undefined && !(await isOwn(found.dn)) ? found.dn : undefined

@@ -1,9 +1,18 @@
 /**
- * When Active Directory locks an account by itself ([MS-ADTS] section 3.1.1.5.1.7): we must lock first, or a stranger at our
- * door locks people out of Windows (security.md S43; lockout.md, AD shield).
+ * When Active Directory locks an account by itself: we must stop first, or a stranger at our door locks people out of Windows
+ * (security.md S43; lockout.md, AD shield). What is said is what the shield makes of it.
  */
 import type { Finding } from '../../../plugin.ts'
-import type { DirectoryEntry } from '../syntax/entry.ts'
+import { ASSUMED_THRESHOLD, type ShieldOptions } from '../shield/holding.ts'
+import {
+  DOMAIN_ATTRIBUTES,
+  type LockoutPolicy,
+  type PolicyAttributes,
+  readPolicy,
+  SETTINGS_ATTRIBUTES,
+  seesAllSettings,
+  settingsContainerOf,
+} from '../shield/policy.ts'
 import { equals } from '../syntax/filter.ts'
 import { ok, warn } from './finding.ts'
 import type { Session } from './session.ts'
@@ -14,121 +23,117 @@ export interface OwnLockout {
   readonly windowMs: number
 }
 
-const ATTRIBUTES = ['lockoutThreshold', 'lockOutObservationWindow', 'lockoutDuration']
-/** Fine-grained policies ([MS-ADTS] section 6.1.1.4.11.1). */
-const PSO_ATTRIBUTES = ['msDS-LockoutThreshold', 'msDS-LockoutObservationWindow', 'msDS-LockoutDuration']
-
-/** Domain Admins and Administrators ([MS-DTYP] section 2.4.2.4): by default nobody else may see a password settings object. */
-const SEES_ALL = /^S-1-5-(21-.*-512|32-544)$/
-
 /** Who has more of them has them by a program. */
 const MOST_OBJECTS = 50
 
-interface Policy {
-  readonly name: string
-  /** 0: never. */
-  readonly threshold: number
-  readonly windowMs: number
-  readonly durationMs: number
+export interface LockoutExamined {
+  readonly session: Session
+  /** DN of the domain's head. */
+  readonly domain: string
+  readonly ours: OwnLockout
+  /** Undefined where it is off, or the preset has none. */
+  readonly shield: ShieldOptions | undefined
+  /** Of the account that looks. */
+  readonly ownSids: readonly string[]
 }
 
-/**
- * @param ownSids of the account that looks
- * @throws {DirectoryFailure} if no answer came
- */
-export async function* examineLockoutPolicy(
-  session: Session,
-  domain: string,
-  ours: OwnLockout,
-  ownSids: readonly string[],
-): AsyncGenerator<Finding> {
-  const entry = await session.read(domain, ATTRIBUTES)
-  const policy = entry && readPolicy(entry, 'the domain', ATTRIBUTES)
-  yield policy ? compare(policy, ours) : unreadable('lockout policy', domain, ATTRIBUTES)
-  const container = `CN=Password Settings Container,CN=System,${domain}`
+/** @throws {DirectoryFailure} if no answer came */
+export async function* examineLockoutPolicy(about: LockoutExamined): AsyncGenerator<Finding> {
+  const { session, domain, shield, ownSids } = about
+  const entry = await session.read(domain, DOMAIN_ATTRIBUTES)
+  const policy = entry && readPolicy(entry, DOMAIN_ATTRIBUTES)
+  if (policy === undefined) yield unreadable('lockout policy', domain, DOMAIN_ATTRIBUTES, about)
+  else yield compare('lockout policy', 'the domain', policy, about)
   const isPso = equals('objectClass', 'msDS-PasswordSettings')
-  const objects = await session.find(container, isPso, ['cn', ...PSO_ATTRIBUTES], MOST_OBJECTS + 1)
+  const container = settingsContainerOf(domain)
+  const objects = await session.find(container, isPso, ['cn', ...SETTINGS_ATTRIBUTES], MOST_OBJECTS + 1)
   if (objects.length === 0) {
     // Whoever may not see them may all the same see the container.
-    yield ownSids.some(sid => SEES_ALL.test(sid))
-      ? ok('password settings objects', 'there are none')
-      : unseen(ours)
+    yield seesAllSettings(ownSids) ? ok('password settings objects', 'there are none') : unseen(shield)
     return
   }
   for (const object of objects.slice(0, MOST_OBJECTS)) {
     const name = `password settings object ${object.texts('cn')[0] ?? object.dn}`
-    const pso = readPolicy(object, `the ${name}`, PSO_ATTRIBUTES)
-    yield pso ? compare(pso, ours) : unreadable(name, object.dn, PSO_ATTRIBUTES)
+    const pso = readPolicy(object, SETTINGS_ATTRIBUTES)
+    if (pso === undefined) yield unreadable(name, object.dn, SETTINGS_ATTRIBUTES, about)
+    else yield compare(name, `the ${name}`, pso, about)
   }
   if (objects.length > MOST_OBJECTS) {
     const detail = `there are more than the ${MOST_OBJECTS} that were looked at`
-    yield warn('password settings objects', detail, askAdministrator(ours))
+    yield shield ? ok('password settings objects', detail) : warn('password settings objects', detail, ENABLE)
   }
 }
 
-function unreadable(check: string, dn: string, attributes: readonly string[]): Finding {
-  const detail = `the service account cannot read that of ${dn}, or not all of it`
-  const advice = `let it read ${attributes.join(', ')}, and keep \`lockout.max_attempts\` below the threshold`
-  return warn(check, detail, advice)
+const ENABLE =
+  'turn on `lockout_shield`, which the presets `active-directory` and `samba` have: it keeps every account below its threshold'
+
+function unreadable(
+  check: string,
+  dn: string,
+  attributes: PolicyAttributes,
+  { shield, ours }: LockoutExamined,
+): Finding {
+  const unread = `the service account cannot read that of ${dn}, or not all of it`
+  const read = `let it read ${attributes.join(', ')}`
+  if (shield === undefined) {
+    const advice = `${read}, and keep \`lockout.max_attempts\` (now ${ours.maxAttempts}) below the threshold`
+    return warn(check, unread, advice)
+  }
+  if (shield.threshold !== undefined) {
+    return ok(check, `${unread}: the shield goes by \`lockout_shield.threshold: ${shield.threshold}\``)
+  }
+  const detail = `${unread}: the shield assumes that ${ASSUMED_THRESHOLD} wrong passwords lock an account`
+  return warn(check, detail, `${read}, or set \`lockout_shield.threshold\``)
 }
 
 /** A service account should be no administrator, and so this is the usual case. */
-function unseen(ours: OwnLockout): Finding {
+function unseen(shield: ShieldOptions | undefined): Finding {
   const detail =
     'the service account may not see whether there are any, and such an object overrides the domain'
-  const advice = `let the service account read CN=Password Settings Container,CN=System, or ${askAdministrator(ours)}`
+  if (shield === undefined) return warn('password settings objects', detail, ENABLE)
+  if (shield.threshold !== undefined) {
+    const known = `${detail}: \`lockout_shield.threshold: ${shield.threshold}\` holds where the domain bears more`
+    return ok('password settings objects', known)
+  }
+  const advice =
+    'let it read CN=Password Settings Container,CN=System, or have an administrator look ' +
+    '(Get-ADFineGrainedPasswordPolicy -Filter *) and set `lockout_shield.threshold` to the lowest LockoutThreshold above 0'
   return warn('password settings objects', detail, advice)
 }
 
-function askAdministrator({ maxAttempts }: OwnLockout): string {
-  return `have an administrator look (Get-ADFineGrainedPasswordPolicy -Filter *): one with a LockoutThreshold of 1 to ${maxAttempts} locks before we do`
-}
-
-function compare({ name, threshold, windowMs, durationMs }: Policy, ours: OwnLockout): Finding {
-  const check = name === 'the domain' ? 'lockout policy' : name.replace(/^the /, '')
+function compare(
+  check: string,
+  name: string,
+  { threshold, windowMs, durationMs }: LockoutPolicy,
+  { ours, shield }: LockoutExamined,
+): Finding {
   if (threshold === 0) return ok(check, `${name} never locks an account`)
   const until = durationMs === 0 ? 'until an administrator unlocks it' : `for ${inWords(durationMs)}`
   const failures = threshold === 1 ? '1 failure' : `${threshold} failures`
   const theirs = `${name} locks an account after ${failures} within ${inWords(windowMs)}, ${until}`
-  const detail = `${theirs}; ours after ${ours.maxAttempts} within ${inWords(ours.windowMs)} from one source, so several sources add up`
   if (threshold === 1) {
-    const advice = `raise that threshold, such as to 10: \`lockout.max_attempts\` cannot be less than 1, so that one wrong password here locks a person out of Windows`
-    return warn(check, detail, advice)
+    const advice =
+      'raise that threshold, such as to 10: one wrong password here locks a person out of Windows, and nothing but ' +
+      'letting nobody in could prevent it'
+    return warn(check, theirs, advice)
   }
-  if (ours.maxAttempts >= threshold) {
-    const lower = Math.min(Math.ceil(threshold / 2), threshold - 1)
-    const window = ours.windowMs < windowMs ? `, and \`lockout.window\` to ${inWords(windowMs)} or more` : ''
-    const advice = `set \`lockout.max_attempts\` below ${threshold}, such as ${lower}${window}: now it is ${ours.maxAttempts}, and guessing here locks people out of Windows`
-    return warn(check, detail, advice)
+  if (shield === undefined) {
+    const detail = `${theirs}; ours after ${ours.maxAttempts} within ${inWords(ours.windowMs)} from one source, so several sources add up`
+    return warn(check, detail, ENABLE)
   }
-  if (ours.windowMs < windowMs) {
-    const advice = `raise \`lockout.window\` to ${inWords(windowMs)} or more: slow guessing here can still lock an account there`
-    return warn(check, detail, advice)
+  // A lower one that is configured holds only where no object says it for the person.
+  const own = check === 'lockout policy' ? (shield.threshold ?? threshold) : threshold
+  const effective = Math.min(own, threshold)
+  if (effective === 1) {
+    const detail = `${theirs}; by \`lockout_shield.threshold: 1\` the first failure might, so that nothing is held back`
+    return warn(check, detail, 'set `lockout_shield.threshold` to 2 or more: below 1 nobody could be let in')
   }
-  return ok(check, detail)
-}
-
-/** @returns undefined unless all of it can be read */
-function readPolicy(entry: DirectoryEntry, name: string, attributes: readonly string[]): Policy | undefined {
-  const [threshold, window, duration] = attributes.map(attribute => readInteger(entry, attribute))
-  if (threshold === undefined || window === undefined || duration === undefined) return undefined
-  return {
-    name,
-    threshold,
-    windowMs: intervalMs(window),
-    // The lowest number stands for "for ever".
-    durationMs: duration === Number('-9223372036854775808') ? 0 : intervalMs(duration),
-  }
-}
-
-function readInteger(entry: DirectoryEntry, attribute: string): number | undefined {
-  const [text = ''] = entry.texts(attribute)
-  return /^-?\d{1,19}$/.test(text) ? Number(text) : undefined
-}
-
-/** Intervals are negative hundreds of nanoseconds. */
-function intervalMs(interval: number): number {
-  return Math.abs(interval) / 10_000
+  const by = effective < threshold ? ` (by \`lockout_shield.threshold: ${effective}\`)` : ''
+  const half = Math.max(1, Math.floor(effective / 2))
+  return ok(
+    check,
+    `${theirs}; the shield lets ${half} through from unfamiliar sources and ${effective - 1} in all${by}, those counted there included`,
+  )
 }
 
 const UNITS: readonly (readonly [ms: number, one: string, many: string])[] = [

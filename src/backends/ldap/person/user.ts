@@ -2,6 +2,7 @@ import type { User } from '../../../plugin.ts'
 import type { Group } from '../groups/group.ts'
 import { type Member, PRIMARY_GROUP_ATTRIBUTES, readMember } from '../groups/member.ts'
 import type { Settings } from '../settings.ts'
+import { BAD_PASSWORD_ATTRIBUTES, type BadPasswords, readBadPasswords } from '../shield/bad-passwords.ts'
 import { type DirectoryEntry, readId } from '../syntax/entry.ts'
 
 /** A person as found, and what only this backend needs to know of them. */
@@ -13,6 +14,8 @@ export interface Person {
   readonly member: Member
   /** When the entry says that the password expires, in milliseconds since the Unix epoch. */
   readonly passwordExpiresAtMs?: number
+  /** What the directory has counted; only where the shield is on. */
+  readonly badPasswords?: BadPasswords
 }
 
 /** A person's groups and what the configuration makes of them. */
@@ -23,7 +26,13 @@ export interface Admission {
 }
 
 /** Attributes to ask for, by name: an entry never comes whole (security.md S70). */
-export function requestedAttributes({ preset, idAttribute, options, groups }: Settings): readonly string[] {
+export function requestedAttributes({
+  preset,
+  idAttribute,
+  options,
+  groups,
+  shield,
+}: Settings): readonly string[] {
   const wanted = [
     idAttribute,
     preset.usernameAttribute,
@@ -32,6 +41,7 @@ export function requestedAttributes({ preset, idAttribute, options, groups }: Se
     ...(groups.filter ? [] : [preset.groupsAttribute]),
     ...(groups.hasSids ? PRIMARY_GROUP_ATTRIBUTES : []),
     ...preset.stateAttributes,
+    ...(shield ? BAD_PASSWORD_ATTRIBUTES : []),
     ...Object.values(options.attributes),
   ]
   return [...new Map(wanted.map(name => [name.toLowerCase(), name])).values()]
@@ -42,7 +52,7 @@ export function requestedAttributes({ preset, idAttribute, options, groups }: Se
  * @returns undefined for an entry without an id, or with groups that can't be read: who it is can't be said then
  */
 export function readPerson(entry: DirectoryEntry, settings: Settings, wallMs: number): Person | undefined {
-  const { preset, idAttribute, options } = settings
+  const { preset, idAttribute, options, shield } = settings
   const id = readId(entry, idAttribute)
   if (id === undefined) return undefined
   const username = entry.texts(preset.usernameAttribute)[0] ?? id
@@ -61,7 +71,13 @@ export function readPerson(entry: DirectoryEntry, settings: Settings, wallMs: nu
     attributes: readAttributes(entry, options.attributes),
     ...(state && { state }),
   }
-  return { dn: entry.dn, user, member, ...(passwordExpiresAtMs !== undefined && { passwordExpiresAtMs }) }
+  return {
+    dn: entry.dn,
+    user,
+    member,
+    ...(passwordExpiresAtMs !== undefined && { passwordExpiresAtMs }),
+    ...(shield && { badPasswords: readBadPasswords(entry) }),
+  }
 }
 
 /** What these groups mean for this person. */

@@ -23,6 +23,7 @@ export const directoryServer389: Preset = {
   asksPolicy: true,
   expiryIsProof: true,
   refusesUnread: true,
+  countsBadPasswords: false,
   stateAttributes: ['nsAccountLock', 'passwordExpirationTime'],
   on: {},
   readState,

@@ -24,6 +24,7 @@ export const activeDirectory: Preset = {
   asksPolicy: false,
   expiryIsProof: false,
   refusesUnread: false,
+  countsBadPasswords: true,
   stateAttributes: [
     'userAccountControl',
     'accountExpires',

@@ -19,6 +19,7 @@ export const freeipa: Preset = {
   // It counts the grace logins before it looks at the password, of right and of wrong ones.
   expiryIsProof: false,
   refusesUnread: true,
+  countsBadPasswords: false,
   stateAttributes: ['nsAccountLock', 'krbPrincipalExpiration', 'krbPasswordExpiration', 'krbLastPwdChange'],
   on: {},
   readState,

@@ -19,6 +19,7 @@ export const openldap: Preset = {
   asksPolicy: true,
   expiryIsProof: true,
   refusesUnread: false,
+  countsBadPasswords: false,
   stateAttributes: ['pwdAccountLockedTime', 'pwdReset'],
   on: {},
   readState,

@@ -36,6 +36,8 @@ export interface Preset {
   readonly expiryIsProof: boolean
   /** Whether results 19 and 53 of a bind may be about the account, as 389 Directory Server and its kin have it. */
   readonly refusesUnread: boolean
+  /** Whether it counts wrong passwords on the entry as Active Directory does, and locks by that: it is to be shielded then. */
+  readonly countsBadPasswords: boolean
   /** What the chain does after an outcome, unless `on:` says otherwise (chain.md). */
   readonly on: { readonly wrong_password?: 'stop' }
   /** @param wallMs wall clock, in milliseconds since the Unix epoch */
