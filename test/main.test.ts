@@ -64,7 +64,8 @@ t.test(
 
     const again = await startDaemon(t, { config, cwd })
     t.notMatch(again.stderr(), /password/, 'shown once')
-    t.match(await again.authenticate('admin', password), { status: 200 })
+    const outlives = { status: 429, body: { code: 'locked_out' } }
+    t.match(await again.authenticate('admin', password), outlives, 'a lock outlives the daemon')
     t.equal(await again.stop('SIGINT'), 0)
   },
 )
