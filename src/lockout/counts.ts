@@ -65,7 +65,7 @@ export function createCounts(options: {
   readonly random: () => number
 }): Counts {
   const { bytes, journal, random } = options
-  const unresolved = createUnresolved(bytes.unresolved)
+  const unresolved = createUnresolved(bytes.unresolved, key => journal.put(key, undefined))
   const partitions = [
     createPartition(bytes.accounts, onEvict),
     createPartition(bytes.pairs, onEvict),
@@ -163,7 +163,7 @@ export function createCounts(options: {
       else {
         const { lock } = record
         unresolved.lock(key, { kind, ...(owner !== undefined && { owner }), lock, note })
-        journal.put(key, { what: 'unresolved', kind, lock })
+        journal.put(key, { what: 'unresolved', kind, ...(owner !== undefined && { owner }), lock })
       }
       return locked
     },

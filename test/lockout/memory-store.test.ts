@@ -299,7 +299,8 @@ t.test('a restart forgets no failure, lock, tier, familiar source or link', asyn
   ])
   await reserve(again, pair, locked)
   t.match(await again.list(9), [{ note: NOBODY }, { note: NOBODY }], 'somebody came by')
-  t.match(await again.pardon({ of: 'account', profiles: [key('n')] }), [{ key: key('locked') }])
+  const ended = await again.pardon({ of: 'account', profiles: [key('n')] })
+  t.match(ended, [{ key: key('pair') }, { key: key('locked') }], 'by its name and by whom it was found to be')
 })
 
 t.test('only what is over is left out after a restart', async t => {
@@ -347,6 +348,15 @@ t.test('what is pushed out is forgotten by the journal, too', async t => {
   t.ok(sources > 50 && sources < 3_000)
   t.ok(profiles > 50 && profiles < 3_000)
   t.equal(journal.saved.size, sources + profiles)
+})
+
+t.test('of names that nobody has, the journal keeps the newest locks and no flood of them', async t => {
+  const { store, journal } = setUp()
+  for (let i = 0; i < 3_000; i++) await guess(store, counter(`name ${i}`, ONCE, { unresolved: true }))
+  const { unresolved = 0 } = store.report().records
+  t.ok(unresolved > 50 && unresolved <= 1_000)
+  t.equal(journal.saved.size, unresolved)
+  t.ok(journal.saved.has(key('name 2999')))
 })
 
 t.test('failures of a name that was cleared or pardoned do not come back from the sketch', async t => {
