@@ -1,176 +1,279 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../authentication/clock.ts'
+import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
+import { createCounts } from './counts.ts'
+import { type Journal, noJournal } from './journal.ts'
+import { admit, isLocked, stateOf } from './policy.ts'
+import { createPressure } from './pressure.ts'
+import { createProfiles } from './profiles.ts'
+import { restore } from './restore.ts'
 import {
-  admit,
-  EMPTY,
-  fail,
-  isPinned,
-  type Limit,
-  type LockoutRecord,
-  leave,
-  standing,
-  succeed,
-} from './policy.ts'
-import { type Counter, LEASE_MS, type LockoutStore, type Refused } from './store.ts'
+  type Counter,
+  type Ending,
+  type HeldLock,
+  LEASE_MS,
+  type LockoutStore,
+  MOST_NEW_NAMES,
+  NOTHING_TO_END,
+  type Pardon,
+  type Place,
+  type Refused,
+  type Taken,
+} from './store.ts'
 
-/** A full table is searched for locks that have ended at most this often: it takes milliseconds. */
-const SWEEP_EVERY_MS = 1_000
-
-/** The alarm may ring again once this part of the table has come free. */
-const ROOM_AGAIN = 0.1
+interface Lease {
+  readonly held: Map<string, Counter>
+  readonly overAtMs: number
+  readonly note: LockNote
+}
 
 /**
  * Records in this process. Each step runs to its end before any other: that is what makes it atomic.
  *
- * Half of `maxEntries` is for records that only count failures, least recently used first to go. The other half is for
- * those that are locked or have attempts in flight: nothing pushes them out. When it is full, attempts that would need
- * more are refused until locks end (lockout.md, Memory and eviction).
+ * Of the bytes three eighths are for accounts (a quarter of them for profiles), three sixteenths for pairs, as many for
+ * sources and subnets, and a quarter for names that may be nobody's. What must be kept is never pushed out: when it
+ * gets too much, attempts are refused (lockout.md, Memory and eviction).
  *
- * @param options.maxEntries at least 2
+ * @param options.bytes at least 1 MiB, for all records together
+ * @param options.random in 0..1, for the jitter of locks
  */
 export function createMemoryStore(options: {
   readonly clock: Clock
   readonly log: Log
-  readonly maxEntries: number
+  readonly bytes: number
+  readonly random?: () => number
+  readonly journal?: Journal
 }): LockoutStore {
-  const { clock, log, maxEntries } = options
-  const maxPinned = Math.ceil(maxEntries / 2)
-  const counting = new LRUCache<string, LockoutRecord>({ max: Math.floor(maxEntries / 2) })
-  const pinned = new Map<string, LockoutRecord>()
+  const { clock, log, bytes, random = Math.random, journal = noJournal } = options
+  let toFlush = false
+  const pen: Pick<Journal, 'put'> = {
+    put(key, saved) {
+      toFlush = true
+      journal.put(key, saved)
+    },
+  }
+  const sixteenth = bytes / 16
+  const profiles = createProfiles(Math.floor(sixteenth * 1.5), pen)
+  const counts = createCounts({
+    bytes: {
+      accounts: sixteenth * 4.5,
+      pairs: sixteenth * 3,
+      sources: sixteenth * 3,
+      unresolved: sixteenth * 4,
+    },
+    journal: pen,
+    random,
+  })
+  const pressure = createPressure(counts.partitions, log, bytes)
   /** In the order of their ends, because all last equally long. */
-  const leases = new Map<string, { readonly held: Map<string, Limit>; readonly overAtMs: number }>()
+  const leases = new Map<string, Lease>()
   let leasesOpened = 0
-  let sweptAtMs = Number.NEGATIVE_INFINITY
-  let alarmed = false
 
-  function recordOf(key: string): LockoutRecord {
-    return pinned.get(key) ?? counting.get(key) ?? EMPTY
+  restore(journal, { counts, profiles }, clock.now())
+
+  function flush(): void {
+    if (toFlush) journal.flush()
+    toFlush = false
   }
 
-  function keep(key: string, record: LockoutRecord, nowMs: number): void {
-    if (isPinned(record, nowMs)) {
-      counting.delete(key)
-      pinned.set(key, record)
-      return
-    }
-    pinned.delete(key)
-    if (record.failures.length > 0) counting.set(key, record)
-    else counting.delete(key)
+  function choose(place: Place, nowMs: number, looks?: 'only looks'): Counter {
+    if (!('profile' in place)) return place
+    return profiles.isFamiliar(place.profile, place.source, nowMs, looks) ? place.familiar : place.unfamiliar
   }
 
-  function take(counters: readonly Counter[], nowMs: number): Refused | undefined {
-    const admitted: [key: string, record: LockoutRecord][] = []
+  /** All that is not held already, or nothing. */
+  function take(
+    held: Map<string, Counter>,
+    places: readonly Place[],
+    note: LockNote,
+    nowMs: number,
+  ): Taken | Refused {
+    const chosen: Counter[] = []
+    const needed: [number, number, number] = [0, 0, 0]
     let retryAfterMs = 0
     let crowded: string | undefined
-    let needed = 0
-    for (const { key, limit } of counters) {
-      const admission = admit(recordOf(key), limit, nowMs)
-      switch (admission.outcome) {
-        case 'locked':
-          retryAfterMs = Math.max(retryAfterMs, admission.retryAfterMs)
-          break
-        case 'no_place':
-          crowded ??= key
-          break
-        case 'admitted':
-          admitted.push([key, admission.record])
-          if (!pinned.has(key)) needed++
+    let ignored = false
+    let stranger = false
+    for (const place of places) {
+      if (heldOf(held, place) !== undefined) continue
+      const counter = choose(place, nowMs)
+      const { key, kind, limit, account, watched } = counter
+      if (chosen.some(other => other.key === key)) continue
+      chosen.push(counter)
+      const admission = admit(counts.read(counter, nowMs), limit, nowMs, account)
+      if (admission.outcome === 'locked') counts.remark(counter, note, nowMs)
+      if (watched) {
+        ignored ||= admission.outcome !== 'admitted'
+        continue
       }
+      const index = counts.partitionOf(kind)
+      needed[index] += counts.partitions[index].costOfPlace(key)
+      stranger ||= 'profile' in place && counter !== place.familiar
+      if (admission.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, admission.retryAfterMs)
+      else if (admission.outcome === 'no_place') crowded ??= key
     }
     if (retryAfterMs > 0) return { outcome: 'locked', retryAfterMs }
     if (crowded !== undefined) return { outcome: 'no_place', key: crowded }
-    if (!hasRoom(needed, nowMs)) return { outcome: 'full' }
-    for (const [key, record] of admitted) keep(key, record, nowMs)
-    return undefined
+    const needsRoom = chosen.some(({ watched }) => !watched)
+    if (needsRoom && !pressure.admits(needed, stranger, nowMs)) return { outcome: 'full' }
+    for (const counter of chosen) {
+      if (counter.watched && !hasRoom(counter)) {
+        // It refuses nobody, so it goes without.
+        ignored = true
+        continue
+      }
+      counts.enter(counter, nowMs)
+      held.set(counter.key, counter)
+    }
+    return { ignored }
   }
 
-  function hasRoom(needed: number, nowMs: number): boolean {
-    if (pinned.size + needed > maxPinned && nowMs - sweptAtMs >= SWEEP_EVERY_MS) {
-      sweptAtMs = nowMs
-      for (const [key, record] of pinned) keep(key, record, nowMs)
-    }
-    if (pinned.size + needed > maxPinned) {
-      if (!alarmed) {
-        log.fatal({ max_entries: maxEntries }, 'lockout table full of locked records: attempts are refused')
-      }
-      alarmed = true
-      return false
-    }
-    if (alarmed && pinned.size <= maxPinned * (1 - ROOM_AGAIN)) {
-      alarmed = false
-      log.warn({ max_entries: maxEntries }, 'lockout table has room again')
-    }
-    return true
+  function hasRoom({ key, kind }: Counter): boolean {
+    const partition = counts.partitions[counts.partitionOf(kind)]
+    return partition.fullness(partition.costOfPlace(key)) <= 1
   }
 
   function chargeOverdue(nowMs: number): void {
-    for (const [id, { held, overAtMs }] of leases) {
-      if (overAtMs > nowMs) return
+    for (const [id, { held, overAtMs, note }] of leases) {
+      if (overAtMs > nowMs) break
       log.error({ lease_ms: LEASE_MS }, 'an attempt never ended: counted as a failure')
-      const failed = Array.from(held, ([key, limit]) => ({ key, limit }))
-      settle(id, failed, [], nowMs)
+      settle(id, { ...NOTHING_TO_END, failed: [...held.values()] }, note, nowMs)
     }
+    flush()
   }
 
-  function settle(
-    id: string,
-    failed: readonly Counter[],
-    cleared: readonly string[],
-    nowMs: number,
-  ): boolean {
-    const lease = leases.get(id)
-    if (lease === undefined) return false
+  function settle(id: string, ending: Ending, note: LockNote, nowMs: number): boolean {
+    const held = leases.get(id)?.held
+    if (held === undefined) return false
     leases.delete(id)
+    const { failed, cleared, passed, familiar, resolved: found } = ending
+    const resolved = found.subjects.length > 0
+    const how = { resolved, forgotten: !resolved && bringsTooManyNames(failed, nowMs), note }
     let locked = false
-    for (const { key, limit } of failed) {
-      if (cleared.includes(key)) continue
-      const failure = fail(recordOf(key), limit, nowMs)
-      // May pin a key beyond the bound that the lease doesn't hold; no more of these than leases can be open.
-      keep(key, failure.record, nowMs)
-      locked ||= failure.locked
+    for (const place of failed) {
+      const counter = heldOf(held, place) ?? choose(place, nowMs)
+      if (cleared.includes(counter.key)) continue
+      // May pin a key beyond the budget that the lease doesn't hold; no more of these than leases can be open.
+      if (counts.fail(counter, nowMs, how) && !counter.watched) locked = true
     }
-    for (const key of cleared) keep(key, succeed(recordOf(key)), nowMs)
-    for (const key of lease.held.keys()) keep(key, leave(recordOf(key)), nowMs)
+    for (const key of cleared) counts.clear(key, held.get(key), nowMs)
+    for (const place of passed) counts.pass(heldOf(held, place) ?? choose(place, nowMs), nowMs)
+    for (const counter of held.values()) counts.leave(counter, nowMs)
+    if (familiar !== undefined) profiles.welcome(familiar.source, familiar.profiles, nowMs)
+    if (resolved && found.name !== '') profiles.link(found.name, found.subjects)
     return locked
   }
 
+  /** So that one source cannot fill the sketch: what it tries beyond is charged to itself alone. */
+  function bringsTooManyNames(failed: readonly Place[], nowMs: number): boolean {
+    for (const place of failed) {
+      if ('profile' in place || place.kind !== 'source') continue
+      const record = counts.read(place, nowMs, 'only looks')
+      if (isLocked(record, nowMs)) return true
+      if (record.failures.length < MOST_NEW_NAMES) return false
+      const recent = record.failures.filter(({ atMs }) => atMs + place.limit.windowMs > nowMs)
+      const accounts = new Set(recent.map(({ account }) => account))
+      return accounts.size >= MOST_NEW_NAMES && !accounts.has(place.account)
+    }
+    return false
+  }
+
+  function keysOf(pardon: Pardon): Iterable<string> {
+    switch (pardon.of) {
+      case 'account':
+        return counts.ownedBy(profiles.linked(pardon.profiles))
+      case 'source':
+      case 'pair':
+        return pardon.keys
+    }
+  }
+
   return {
-    async reserve(counters) {
+    async reserve(places, note) {
       const nowMs = clock.now()
       chargeOverdue(nowMs)
-      const refused = take(counters, nowMs)
-      if (refused !== undefined) return refused
+      const held = new Map<string, Counter>()
+      const taken = take(held, places, note, nowMs)
+      if ('outcome' in taken) return taken
       const lease = String(++leasesOpened)
-      const held = new Map(counters.map(({ key, limit }) => [key, limit]))
-      leases.set(lease, { held, overAtMs: nowMs + LEASE_MS })
-      return { outcome: 'reserved', lease }
+      leases.set(lease, { held, overAtMs: nowMs + LEASE_MS, note })
+      return { outcome: 'reserved', lease, ...taken }
     },
 
-    async extend(lease, counter) {
+    async extend(lease, places, note) {
       const nowMs = clock.now()
       chargeOverdue(nowMs)
       const held = leases.get(lease)?.held
       if (held === undefined) return { outcome: 'lease_over' }
-      if (!held.has(counter.key)) {
-        const refused = take([counter], nowMs)
-        if (refused !== undefined) return refused
-        held.set(counter.key, counter.limit)
-      }
-      return { outcome: 'extended' }
+      const taken = take(held, places, note, nowMs)
+      return 'outcome' in taken ? taken : { outcome: 'extended', ...taken }
     },
 
-    async inspect(counters) {
-      const nowMs = clock.now()
-      return counters.map(({ key, limit }) =>
-        standing(pinned.get(key) ?? counting.peek(key) ?? EMPTY, limit, nowMs),
-      )
-    },
-
-    async end(lease, { failed, cleared }) {
+    async end(lease, ending, note) {
       const nowMs = clock.now()
       chargeOverdue(nowMs)
-      return { locked: settle(lease, failed, cleared, nowMs) }
+      const locked = settle(lease, ending, note, nowMs)
+      flush()
+      return { locked }
+    },
+
+    async inspect(places) {
+      const nowMs = clock.now()
+      return places.map(place => {
+        const counter = choose(place, nowMs, 'only looks')
+        return {
+          kind: counter.kind,
+          ...stateOf(counts.read(counter, nowMs, 'only looks'), counter.limit, nowMs),
+        }
+      })
+    },
+
+    async list(most) {
+      return longestFirst(counts.locks(clock.now())).slice(0, most)
+    },
+
+    async pardon(pardon) {
+      const nowMs = clock.now()
+      chargeOverdue(nowMs)
+      const ended: HeldLock[] = []
+      for (const key of keysOf(pardon)) {
+        const lock = counts.pardon(key, pardon.of !== 'source', nowMs)
+        if (lock !== undefined) ended.push(lock)
+      }
+      flush()
+      return longestFirst(ended)
+    },
+
+    report() {
+      const nowMs = clock.now()
+      const [accounts, pairs, sources] = counts.partitions
+      const { unresolved } = counts
+      const locked: Partial<Record<LockKind, number>> = {}
+      for (const { kind } of counts.locks(nowMs)) locked[kind] = (locked[kind] ?? 0) + 1
+      const stored = { accounts, pairs, sources, profiles, unresolved }
+      const all = Object.entries(stored)
+      return {
+        records: Object.fromEntries(all.map(([name, part]) => [name, part.size()])),
+        bytes: all.reduce((sum, [, part]) => sum + part.bytes(), 0),
+        budgetBytes: bytes,
+        locked,
+        underAttack: pressure.underAttack(nowMs),
+        reachable: true,
+      }
+    },
+
+    async close() {
+      journal.close()
     },
   }
+}
+
+/** What the lease holds of this place. */
+function heldOf(held: ReadonlyMap<string, Counter>, place: Place): Counter | undefined {
+  if ('profile' in place) return held.get(place.familiar.key) ?? held.get(place.unfamiliar.key)
+  return held.has(place.key) ? place : undefined
+}
+
+function longestFirst(locks: Iterable<HeldLock>): HeldLock[] {
+  return [...locks].sort((a, b) => b.forMs - a.forMs)
 }

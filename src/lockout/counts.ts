@@ -1,0 +1,267 @@
+import type { LockKind, LockNote } from '../authentication/lockout.ts'
+import type { Journal } from './journal.ts'
+import { createPartition, type Entry, type Partition } from './partition.ts'
+import * as policy from './policy.ts'
+import type { Counter, HeldLock } from './store.ts'
+import { createUnresolved, type NamedLock, type Unresolved } from './unresolved.ts'
+
+/** Where records of each kind are kept, as an index of `partitions`. */
+const PARTITION: Readonly<Record<LockKind, 0 | 1 | 2>> = {
+  unfamiliar: 0,
+  familiar: 0,
+  directory: 0,
+  pair: 1,
+  source: 2,
+  subnet: 2,
+}
+
+/**
+ * The counts of each key: exact ones in partitions, those of names that may be nobody's in a sketch. Where there is an
+ * exact count it alone holds, and all that happens goes there.
+ */
+export interface Counts {
+  readonly partitions: readonly [accounts: Partition, pairs: Partition, sources: Partition]
+  readonly unresolved: Unresolved
+  partitionOf(kind: LockKind): 0 | 1 | 2
+  /** @param looks changes nothing, also not which record is the next to go */
+  read(counter: Counter, nowMs: number, looks?: 'only looks'): policy.LockoutRecord
+  enter(counter: Counter, nowMs: number): void
+  leave(counter: Counter, nowMs: number): void
+  /**
+   * Counts a failure. Did it set a lock?
+   *
+   * @param how.resolved the name is somebody's
+   * @param how.forgotten a name that may be nobody's is not counted
+   */
+  fail(
+    counter: Counter,
+    nowMs: number,
+    how: { readonly resolved: boolean; readonly forgotten: boolean; readonly note: LockNote },
+  ): boolean
+  pass(counter: Counter, nowMs: number): void
+  /** @param held the counter of this key, where it is known */
+  clear(key: string, held: Counter | undefined, nowMs: number): void
+  /** Somebody came by while it was locked. */
+  remark(counter: Counter, note: LockNote, nowMs: number): void
+  /**
+   * Forgets failures and the lock; places stay. The lock, where it held.
+   *
+   * @param mayBeNobodys whether the sketch may know of it
+   */
+  pardon(key: string, mayBeNobodys: boolean, nowMs: number): HeldLock | undefined
+  /** Keys of these owners, as far as they are known. */
+  ownedBy(owners: ReadonlySet<string>): ReadonlySet<string>
+  locks(nowMs: number): Generator<HeldLock>
+  restore(key: string, entry: Omit<Entry, 'note'>, nowMs: number): void
+}
+
+/**
+ * @param options.bytes for the accounts, the pairs, sources with subnets, and names that may be nobody's
+ * @param options.random in 0..1, for the jitter of locks
+ */
+export function createCounts(options: {
+  readonly bytes: Readonly<Record<'accounts' | 'pairs' | 'sources' | 'unresolved', number>>
+  readonly journal: Pick<Journal, 'put'>
+  readonly random: () => number
+}): Counts {
+  const { bytes, journal, random } = options
+  const unresolved = createUnresolved(bytes.unresolved)
+  const partitions = [
+    createPartition(bytes.accounts, onEvict),
+    createPartition(bytes.pairs, onEvict),
+    createPartition(bytes.sources, onEvict),
+  ] as const
+  const at = (kind: LockKind) => partitions[PARTITION[kind]]
+
+  function onEvict(key: string, { record }: Entry): void {
+    if (isDurable(record)) journal.put(key, undefined)
+  }
+
+  function read(counter: Counter, nowMs: number, looks?: 'only looks'): policy.LockoutRecord {
+    const entry = at(counter.kind).find(counter.key, looks)
+    return recordOf(counter, entry, nowMs)
+  }
+
+  function recordOf(counter: Counter, entry: Entry | undefined, nowMs: number): policy.LockoutRecord {
+    if (!isSketched(counter) || isExact(entry, nowMs)) return entry?.record ?? policy.EMPTY
+    const { failures, lock } = unresolved.read(counter.key, counter.limit, nowMs)
+    return { failures, inFlight: entry?.record.inFlight ?? [], ...(lock && { lock }) }
+  }
+
+  /** From now on exact, and written down. */
+  function write(
+    { key, kind, owner }: Pick<Counter, 'key' | 'kind' | 'owner'>,
+    entry: Pick<Entry, 'record' | 'exactUntilMs' | 'note'>,
+    nowMs: number,
+  ): void {
+    unresolved.forgetLock(key)
+    at(kind).keep(key, { kind, ...(owner !== undefined && { owner }), ...entry }, nowMs)
+    const { inFlight: _, ...record } = entry.record
+    const saved = { what: 'record', kind, ...(owner !== undefined && { owner }), record } as const
+    journal.put(key, isDurable(entry.record) ? saved : undefined)
+  }
+
+  /** Without failures and lock, though the sketch remembers some. */
+  function empty(
+    counter: Pick<Counter, 'key' | 'kind' | 'owner'>,
+    entry: Entry | undefined,
+    forgottenAtMs: number | undefined,
+    nowMs: number,
+  ): void {
+    const untilMs = Math.max(entry?.exactUntilMs ?? nowMs, forgottenAtMs ?? nowMs)
+    const record = { failures: [], inFlight: entry?.record.inFlight ?? [] }
+    write(counter, { record, ...(untilMs > nowMs && { exactUntilMs: untilMs }) }, nowMs)
+  }
+
+  function find(key: string): Entry | undefined {
+    for (const partition of partitions) {
+      const entry = partition.find(key, 'only looks')
+      if (entry !== undefined) return entry
+    }
+    return undefined
+  }
+
+  return {
+    partitions,
+    unresolved,
+    partitionOf: kind => PARTITION[kind],
+    read,
+
+    enter(counter, nowMs) {
+      const { key, kind, owner, account } = counter
+      const partition = at(kind)
+      const entry = partition.find(key) ?? {
+        kind,
+        ...(owner !== undefined && { owner }),
+        record: policy.EMPTY,
+      }
+      const { record } = entry
+      partition.keep(key, { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }, nowMs)
+    },
+
+    leave({ key, kind, account }, nowMs) {
+      const partition = at(kind)
+      const entry = partition.find(key)
+      if (entry === undefined) return
+      partition.keep(key, { ...entry, record: policy.leave(entry.record, account) }, nowMs)
+    },
+
+    fail(counter, nowMs, { resolved, forgotten, note }) {
+      const { key, kind, owner, limit, account } = counter
+      const entry = at(kind).find(key)
+      const before = recordOf(counter, entry, nowMs)
+      const { record, locked } = policy.fail(before, limit, nowMs, { account, random: random() })
+      if (record === before) return false
+      if (resolved || !isSketched(counter) || isExact(entry, nowMs)) {
+        const exactUntilMs = entry?.exactUntilMs
+        const more = { ...(exactUntilMs !== undefined && { exactUntilMs }), ...(locked && { note }) }
+        write(counter, { record, ...more }, nowMs)
+        return locked
+      }
+      if (forgotten) return false
+      if (record.lock === undefined || !locked) unresolved.fail(key, limit.windowMs, nowMs)
+      else {
+        const { lock } = record
+        unresolved.lock(key, { kind, ...(owner !== undefined && { owner }), lock, note })
+        journal.put(key, { what: 'unresolved', kind, lock })
+      }
+      return locked
+    },
+
+    pass(counter, nowMs) {
+      const entry = at(counter.kind).find(counter.key)
+      const before = recordOf(counter, entry, nowMs)
+      const record = policy.pass(before, nowMs)
+      if (record !== before) write(counter, { ...entry, record }, nowMs)
+    },
+
+    clear(key, held, nowMs) {
+      const entry = held === undefined ? find(key) : at(held.kind).find(key)
+      const { kind, owner } = held ?? entry ?? { kind: 'pair' }
+      const mayBeSketched = held === undefined || isSketched(held)
+      const sketchedLock = mayBeSketched && !isExact(entry, nowMs) ? unresolved.lockOf(key, nowMs) : undefined
+      const lock = sketchedLock ?? entry?.record.lock
+      if (lock !== undefined && lock.untilMs > nowMs) return
+      const forgottenAtMs = mayBeSketched ? unresolved.forgottenAtMs(key, nowMs) : undefined
+      if (isExact(entry, nowMs) || forgottenAtMs !== undefined) {
+        empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+      }
+    },
+
+    remark({ key, kind }, note, nowMs) {
+      const partition = at(kind)
+      const entry = partition.find(key, 'only looks')
+      if (entry !== undefined && policy.isLocked(entry.record, nowMs)) {
+        partition.keep(key, { ...entry, note }, nowMs)
+      } else unresolved.remark(key, note)
+    },
+
+    pardon(key, mayBeNobodys, nowMs) {
+      const entry = find(key)
+      const forgottenAtMs = mayBeNobodys ? unresolved.forgottenAtMs(key, nowMs) : undefined
+      const isOurs = !mayBeNobodys || isExact(entry, nowMs)
+      const named = isOurs ? entry && namedOf(entry) : unresolvedLock(key, nowMs)
+      if (entry === undefined && forgottenAtMs === undefined) return undefined
+      const { kind, owner } = entry ?? named ?? { kind: 'pair' }
+      empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+      return named && heldLock(key, named, nowMs)
+    },
+
+    ownedBy(owners) {
+      const keys = new Set<string>()
+      const isOurs = ({ owner }: { readonly owner?: string }) => owner !== undefined && owners.has(owner)
+      for (const partition of partitions) {
+        for (const [key, entry] of partition.entries()) if (isOurs(entry)) keys.add(key)
+      }
+      for (const [key, named] of unresolved.named()) if (isOurs(named)) keys.add(key)
+      return keys
+    },
+
+    *locks(nowMs) {
+      for (const partition of partitions) {
+        for (const [key, entry] of partition.pinned) {
+          const named = namedOf(entry)
+          const held = named && heldLock(key, named, nowMs)
+          if (held !== undefined) yield held
+        }
+      }
+      for (const [key, named] of unresolved.named()) {
+        const held = heldLock(key, named, nowMs)
+        if (held !== undefined) yield held
+      }
+    },
+
+    restore(key, entry, nowMs) {
+      at(entry.kind).keep(key, entry, nowMs)
+    },
+  }
+
+  function unresolvedLock(key: string, nowMs: number): NamedLock | undefined {
+    const named = unresolved.find(key)
+    const lock = unresolved.lockOf(key, nowMs)
+    return named ?? (lock && { kind: 'pair', lock })
+  }
+}
+
+/** A window that starts again with each failure is nothing for slices of time. */
+function isSketched({ unresolved, limit }: Counter): boolean {
+  return unresolved === true && limit.sinceLast !== true
+}
+
+function isDurable({ failures, lock }: policy.LockoutRecord): boolean {
+  return failures.length > 0 || lock !== undefined
+}
+
+function isExact(entry: Entry | undefined, nowMs: number): boolean {
+  return entry !== undefined && (isDurable(entry.record) || (entry.exactUntilMs ?? nowMs) > nowMs)
+}
+
+function namedOf({ kind, owner, record: { lock }, note }: Entry): NamedLock | undefined {
+  if (lock === undefined) return undefined
+  return { kind, lock, ...(owner !== undefined && { owner }), ...(note && { note }) }
+}
+
+function heldLock(key: string, { kind, lock, note }: NamedLock, nowMs: number): HeldLock | undefined {
+  const forMs = lock.untilMs - nowMs
+  return forMs > 0 ? { key, kind, forMs, tier: lock.tier, ...(note && { note }) } : undefined
+}

@@ -1,0 +1,126 @@
+import { LRUCache } from 'lru-cache'
+import type { LockKind, LockNote } from '../authentication/lockout.ts'
+import { isLocked, isPinned, isSpent, type LockoutRecord } from './policy.ts'
+
+/** What the memory store keeps of one key. */
+export interface Entry {
+  readonly kind: LockKind
+  readonly owner?: string
+  readonly record: LockoutRecord
+  /** Until then this alone tells of the key, whatever the sketch says. */
+  readonly exactUntilMs?: number
+  /** While it is locked. */
+  readonly note?: LockNote
+}
+
+/** Records of one sort, within a fixed room. */
+export interface Partition {
+  /** All that is pinned: nothing pushes it out. */
+  readonly pinned: ReadonlyMap<string, Entry>
+  /** @param looks changes nothing, also not which record is the next to go */
+  find(key: string, looks?: 'only looks'): Entry | undefined
+  keep(key: string, entry: Entry, nowMs: number): void
+  /** Unpins what is locked no longer. */
+  sweep(nowMs: number): void
+  entries(): IterableIterator<readonly [key: string, entry: Entry]>
+  /** So many bytes would be pinned in addition if this key got one place more. */
+  costOfPlace(key: string): number
+  /** 0 where there is no pinned record, 1 where they fill their half, beyond 1 only with records that had to be kept. */
+  fullness(moreBytes?: number): number
+  size(): number
+  bytes(): number
+}
+
+/** Upper bounds of what V8 needs; test/lockout/memory-store.test.ts measures it. */
+const ENTRY_BYTES = 600
+const FAILURE_BYTES = 160
+/** With its part of a lease. A place becomes at most a failure, so an attempt that was let in needs no more later. */
+const PLACE_BYTES = 400
+const LOCK_BYTES = 80
+const NOTE_BYTES = 200
+
+/**
+ * Half of the room is for records that only count failures, least recently used first to go. The other half is for
+ * those that are locked or have attempts in flight.
+ *
+ * @param onEvict told of each record that is pushed out
+ */
+export function createPartition(bytes: number, onEvict: (key: string, entry: Entry) => void): Partition {
+  const pinnedBudget = Math.floor(bytes / 2)
+  const pinned = new Map<string, Entry>()
+  let pinnedBytes = 0
+  const counting = new LRUCache<string, Entry>({
+    maxSize: Math.ceil(bytes / 2),
+    sizeCalculation: bytesOf,
+    dispose(entry, key, reason) {
+      if (reason === 'evict') onEvict(key, entry)
+    },
+  })
+
+  function keep(key: string, entry: Entry, nowMs: number): void {
+    const before = pinned.get(key)
+    if (before !== undefined) pinnedBytes -= bytesOf(before)
+    if (isPinned(entry.record, nowMs)) {
+      if (before === undefined) counting.delete(key)
+      const kept = withRoomForNote(entry, nowMs)
+      pinned.set(key, kept)
+      pinnedBytes += bytesOf(kept)
+      return
+    }
+    if (before !== undefined) pinned.delete(key)
+    if (isSpent(entry.record, nowMs) && !((entry.exactUntilMs ?? nowMs) > nowMs)) counting.delete(key)
+    else counting.set(key, withoutNote(entry))
+  }
+
+  /** Who set a lock is good to know, not worth going beyond the budget. */
+  function withRoomForNote(entry: Entry, nowMs: number): Entry {
+    if (entry.note === undefined) return entry
+    const keeps = isLocked(entry.record, nowMs) && pinnedBytes + bytesOf(entry) <= pinnedBudget
+    return keeps ? entry : withoutNote(entry)
+  }
+
+  return {
+    pinned,
+    keep,
+    find: (key, looks) => pinned.get(key) ?? (looks ? counting.peek(key) : counting.get(key)),
+    sweep(nowMs) {
+      for (const [key, entry] of pinned) {
+        if (!isPinned(entry.record, nowMs)) keep(key, entry, nowMs)
+      }
+    },
+    *entries() {
+      // Copies, because who looks may keep.
+      yield* [...pinned]
+      yield* [...counting.entries()]
+    },
+    costOfPlace(key) {
+      if (pinned.has(key)) return PLACE_BYTES
+      const entry = counting.peek(key)
+      return PLACE_BYTES + (entry === undefined ? ENTRY_BYTES : bytesOf(entry))
+    },
+    fullness: (moreBytes = 0) => (pinnedBytes + moreBytes) / pinnedBudget,
+    size: () => pinned.size + counting.size,
+    bytes: () => pinnedBytes + counting.calculatedSize,
+  }
+}
+
+function bytesOf({ record: { failures, inFlight, lock }, note }: Entry): number {
+  return (
+    ENTRY_BYTES +
+    failures.length * FAILURE_BYTES +
+    inFlight.length * PLACE_BYTES +
+    (lock === undefined ? 0 : LOCK_BYTES) +
+    (note === undefined ? 0 : bytesOfNote(note))
+  )
+}
+
+export function bytesOfNote({ name = '', subject = '', address, caller }: LockNote): number {
+  // Two bytes per UTF-16 code unit where a single one is beyond Latin-1.
+  return NOTE_BYTES + 2 * (name.length + subject.length + address.length + caller.length)
+}
+
+function withoutNote(entry: Entry): Entry {
+  if (entry.note === undefined) return entry
+  const { note: _, ...rest } = entry
+  return rest
+}
