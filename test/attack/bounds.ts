@@ -27,11 +27,7 @@ const [firstMs, ...laterMs] = unfamiliar.durationsMs
 export const fromOneSource = (forMs: number) => hammered(maxAttempts, [durationMs], forMs)
 /** One account from as many sources as one likes. */
 export const fromEverywhere = (forMs: number) =>
-  hammered(
-    unfamiliar.maxAttempts,
-    [firstMs * EARLIEST, ...laterMs.map(lockMs => lockMs * EARLIEST)],
-    forMs,
-  )
+  hammered(unfamiliar.maxAttempts, [firstMs * EARLIEST, ...laterMs.map(lockMs => lockMs * EARLIEST)], forMs)
 /** As many different accounts as one likes, from one source. */
 export const ofOneSource = (forMs: number) => hammered(source.accounts, [source.durationMs], forMs)
 /** As many different accounts as one likes, from all sources of one subnet. */
@@ -39,8 +35,7 @@ export const ofOneSubnet = (forMs: number) => hammered(subnet.maxAttempts, [subn
 /** One password again and again, from one source. */
 export const repeated = (forMs: number) => hammered(source.maxAttempts, [source.durationMs], forMs)
 /** A source whose locks are followed by a right password: it counts from nothing again. */
-export const interleaved = (forMs: number) =>
-  source.accounts * (1 + Math.floor(forMs / source.durationMs))
+export const interleaved = (forMs: number) => source.accounts * (1 + Math.floor(forMs / source.durationMs))
 /** So few that nothing ever locks: one less than the limit in every window. */
 export const patient = (limit: { readonly maxAttempts: number; readonly windowMs: number }, forMs: number) =>
   (limit.maxAttempts - 1) * Math.ceil(forMs / limit.windowMs)

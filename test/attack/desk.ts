@@ -1,7 +1,7 @@
 /** A whole login desk in this process: the real use case, chain, lockout and store, in front of the simulated directory. */
 import { createAuthenticate } from '../../src/authentication/authenticate.ts'
 import { createChain } from '../../src/authentication/chain.ts'
-import type { Ceiling, Lockout, Standings } from '../../src/authentication/lockout.ts'
+import type { Asker, Ceiling, Lease, Lockout, Standings } from '../../src/authentication/lockout.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from '../../src/authentication/username.ts'
 import type { Verdict } from '../../src/authentication/verdict.ts'
@@ -79,11 +79,15 @@ export function openDesk(
     async reserve(asker) {
       const reservation = await lockout.reserve(asker)
       if (!reservation.admitted) return reservation
-      if (asker.caller === GUESSER) compareTags(asker.name, asker.passwordTag)
       const { lease } = reservation
-      if (ownLock === undefined) return reservation
-      return { ...reservation, lease: { ...lease, claim: subject => lease.claim(subject, ownLock) } }
+      return { ...reservation, lease: { ...lease, claim: subject => claim(lease, asker, subject) } }
     },
+  }
+
+  async function claim(lease: Lease, asker: Asker, subject: string): ReturnType<Lease['claim']> {
+    const admission = await lease.claim(subject, ownLock)
+    if (admission.admitted && asker.caller === GUESSER) compareTags(asker.name, asker.passwordTag)
+    return admission
   }
 
   function compareTags(name: string, tag: number | undefined): void {

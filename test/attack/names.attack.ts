@@ -57,7 +57,10 @@ playScene('names that look like hers and are other people', async ({ t, chance }
   t.equal(await desk.login('alice', ALICE.password, newMachine(0)), 'locked_out', 'hers is locked')
   for (const [index, { names, password }] of LOOKALIKES.entries()) {
     await others.count(desk.login(names[0], password, newMachine(index + 1)))
-    await others.count(desk.login(names[0].toUpperCase(), password, newMachine(index + 11)))
+    // But not ı in capitals: that is an I, and hers.
+    const capitals = names[0].toUpperCase()
+    if (capitals.toLowerCase() !== names[0]) continue
+    await others.count(desk.login(capitals, password, newMachine(index + 11)))
   }
   return {
     guesses: {
@@ -88,14 +91,16 @@ playScene('empty names, control characters and other names that are none', async
     'ali\u007fce',
     '\ud800alice',
     'a'.repeat(257),
-    '\u{1f600}'.repeat(256) + 'é',
+    `${'\u{1f600}'.repeat(256)}é`,
     '\ufdfa'.repeat(100),
   ]
+  const told = new Set<string>()
   for (let round = 0; round < 20; round++) {
     for (const [index, name] of none.entries()) {
-      t.equal(await desk.guess(name, distantSource(round * none.length + index)), 'invalid', JSON.stringify(name))
+      told.add(await desk.guess(name, distantSource(round * none.length + index)))
     }
   }
+  t.strictSame([...told], ['invalid'])
   t.strictSame(desk.store.report(), before, 'there is no record of them')
   t.equal(desk.directory.unknown(), 0, 'no directory was asked')
   await owner.count(desk.login('alice', ALICE.password, OFFICE))

@@ -31,7 +31,9 @@ playScene('one account from one source', async ({ chance, attackMs }) => {
 
 playScene('one account from many subnets', stage => fromFarAndWide(stage, index => distantSource(index)))
 
-playScene('one account, hopping through IPv6 /48s', stage => fromFarAndWide(stage, index => distantHop(index)))
+playScene('one account, hopping through IPv6 /48s', stage =>
+  fromFarAndWide(stage, index => distantHop(index)),
+)
 
 async function fromFarAndWide(
   { t, chance, attackMs, sources }: Stage,

@@ -25,7 +25,11 @@ playScene('an app with an old password, every 5 s', async ({ t, chance, attackMs
     await atPhone.count(desk.login('alice', ALICE.password, PHONE))
   })
   t.ok(mostCharged <= 1, 'the account is charged once')
-  const guesses = { verified: desk.directory.of(ALICE).wrong, bound: repeated(attackMs), unit: 'the same one' }
+  const guesses = {
+    verified: desk.directory.of(ALICE).wrong,
+    bound: repeated(attackMs),
+    unit: 'the same one',
+  }
   return [
     { of: 'the owner elsewhere', guesses, logins: loginsOf(owner, 0), memory: desk.memory() },
     { of: 'the owner behind the same address', guesses, logins: loginsOf(atPhone, 'no promise') },

@@ -25,9 +25,11 @@ export function tableOf(rows: readonly Row[]): string {
   )
   const format = (cells: readonly string[]) =>
     `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
-  return [format(HEAD), `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`, ...lines.map(format)].join(
-    '\n',
-  )
+  return [
+    format(HEAD),
+    `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`,
+    ...lines.map(format),
+  ].join('\n')
 }
 
 function promiseOf({ mayRefuse }: NonNullable<Row['logins']>): string {
