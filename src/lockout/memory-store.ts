@@ -3,7 +3,8 @@ import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { createCounts } from './counts.ts'
 import { type Journal, noJournal } from './journal.ts'
-import { admit, isLocked, stateOf } from './policy.ts'
+import { bringsTooManyNames } from './new-names.ts'
+import { admit, stateOf } from './policy.ts'
 import { createPressure } from './pressure.ts'
 import { createProfiles } from './profiles.ts'
 import { restore } from './restore.ts'
@@ -13,13 +14,14 @@ import {
   type HeldLock,
   LEASE_MS,
   type LockoutStore,
-  MOST_NEW_NAMES,
   NOTHING_TO_END,
   type Pardon,
   type Place,
   type Refused,
   type Taken,
 } from './store.ts'
+
+const LEAST_BYTES = 1_048_576
 
 interface Lease {
   readonly held: Map<string, Counter>
@@ -36,6 +38,7 @@ interface Lease {
  *
  * @param options.bytes at least 1 MiB, for all records together
  * @param options.random in 0..1, for the jitter of locks
+ * @throws {RangeError} if there are fewer bytes
  */
 export function createMemoryStore(options: {
   readonly clock: Clock
@@ -45,6 +48,8 @@ export function createMemoryStore(options: {
   readonly journal?: Journal
 }): LockoutStore {
   const { clock, log, bytes, random = Math.random, journal = noJournal } = options
+  if (!(bytes >= LEAST_BYTES))
+    throw new RangeError(`The lockout needs ${LEAST_BYTES} bytes or more, not ${bytes}`)
   let toFlush = false
   const pen: Pick<Journal, 'put'> = {
     put(key, saved) {
@@ -148,7 +153,7 @@ export function createMemoryStore(options: {
     leases.delete(id)
     const { failed, cleared, passed, familiar, resolved: found } = ending
     const resolved = found.subjects.length > 0
-    const how = { resolved, forgotten: !resolved && bringsTooManyNames(failed, nowMs), note }
+    const how = { resolved, forgotten: !resolved && isBeyondItsSource(failed, nowMs), note }
     let locked = false
     for (const place of failed) {
       const counter = heldOf(held, place) ?? choose(place, nowMs)
@@ -164,16 +169,10 @@ export function createMemoryStore(options: {
     return locked
   }
 
-  /** So that one source cannot fill the sketch: what it tries beyond is charged to itself alone. */
-  function bringsTooManyNames(failed: readonly Place[], nowMs: number): boolean {
+  function isBeyondItsSource(failed: readonly Place[], nowMs: number): boolean {
     for (const place of failed) {
       if ('profile' in place || place.kind !== 'source') continue
-      const record = counts.read(place, nowMs, 'only looks')
-      if (isLocked(record, nowMs)) return true
-      if (record.failures.length < MOST_NEW_NAMES) return false
-      const recent = record.failures.filter(({ atMs }) => atMs + place.limit.windowMs > nowMs)
-      const accounts = new Set(recent.map(({ account }) => account))
-      return accounts.size >= MOST_NEW_NAMES && !accounts.has(place.account)
+      return bringsTooManyNames(place, counts.read(place, nowMs, 'only looks'), nowMs)
     }
     return false
   }

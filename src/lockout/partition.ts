@@ -33,9 +33,10 @@ export interface Partition {
 
 /** Upper bounds of what V8 needs; test/lockout/memory-store.test.ts measures it. */
 const ENTRY_BYTES = 600
-const FAILURE_BYTES = 160
+const FAILURE_BYTES = 90
+const ACCOUNT_BYTES = 70
 /** With its part of a lease. A place becomes at most a failure, so an attempt that was let in needs no more later. */
-const PLACE_BYTES = 400
+const PLACE_BYTES = 500
 const LOCK_BYTES = 80
 const NOTE_BYTES = 200
 
@@ -107,7 +108,7 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
 function bytesOf({ record: { failures, inFlight, lock }, note }: Entry): number {
   return (
     ENTRY_BYTES +
-    failures.length * FAILURE_BYTES +
+    failures.length * (FAILURE_BYTES + (failures[0]?.account ? ACCOUNT_BYTES : 0)) +
     inFlight.length * PLACE_BYTES +
     (lock === undefined ? 0 : LOCK_BYTES) +
     (note === undefined ? 0 : bytesOfNote(note))
