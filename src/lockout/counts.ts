@@ -39,8 +39,11 @@ export interface Counts {
     how: { readonly resolved: boolean; readonly forgotten: boolean; readonly note: LockNote },
   ): boolean
   pass(counter: Counter, nowMs: number): void
-  /** @param held the counter of this key, where it is known */
-  clear(key: string, held: Counter | undefined, nowMs: number): void
+  /**
+   * @param held the counter of this key, where it is known
+   * @param startedAtMs when the attempt that was right began
+   */
+  clear(key: string, held: Counter | undefined, startedAtMs: number, nowMs: number): void
   /** Somebody came by while it was locked. */
   remark(counter: Counter, note: LockNote, nowMs: number): void
   /**
@@ -175,13 +178,20 @@ export function createCounts(options: {
       if (record !== before) write(counter, { ...entry, record }, nowMs)
     },
 
-    clear(key, held, nowMs) {
+    clear(key, held, startedAtMs, nowMs) {
       const entry = held === undefined ? find(key) : at(held.kind).find(key)
       const { kind, owner } = held ?? entry ?? { kind: 'pair' }
       const mayBeSketched = held === undefined || isSketched(held)
       const sketchedLock = mayBeSketched && !isExact(entry, nowMs) ? unresolved.lockOf(key, nowMs) : undefined
       const lock = sketchedLock ?? entry?.record.lock
       if (lock !== undefined && lock.untilMs > nowMs) return
+      if (kind === 'directory') {
+        // The directory may have counted the failure of an attempt beside this one after it had started afresh.
+        if (entry === undefined) return
+        const record = policy.clear(entry.record, nowMs, startedAtMs)
+        write({ key, kind, ...(owner !== undefined && { owner }) }, { record }, nowMs)
+        return
+      }
       const forgottenAtMs = mayBeSketched ? unresolved.forgottenAtMs(key, nowMs) : undefined
       if (isExact(entry, nowMs) || forgottenAtMs !== undefined) {
         empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
