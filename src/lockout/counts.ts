@@ -94,7 +94,7 @@ export function createCounts(options: {
   /** From now on exact, and written down. */
   function write(
     { key, kind, owner }: Pick<Counter, 'key' | 'kind' | 'owner'>,
-    entry: Pick<Entry, 'record' | 'exactUntilMs' | 'note'>,
+    entry: Pick<Entry, 'record' | 'exactUntilMs' | 'keepUntilMs' | 'note'>,
     nowMs: number,
   ): void {
     unresolved.forgetLock(key)
@@ -133,11 +133,7 @@ export function createCounts(options: {
     enter(counter, nowMs) {
       const { key, kind, owner, account } = counter
       const partition = at(kind)
-      const entry = partition.find(key) ?? {
-        kind,
-        ...(owner !== undefined && { owner }),
-        record: policy.EMPTY,
-      }
+      const entry = partition.find(key) ?? { kind, owner, record: policy.EMPTY }
       const { record } = entry
       partition.keep(key, { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }, nowMs)
     },
@@ -157,7 +153,12 @@ export function createCounts(options: {
       if (record === before) return false
       if (resolved || !isSketched(counter) || isExact(entry, nowMs)) {
         const exactUntilMs = entry?.exactUntilMs
-        const more = { ...(exactUntilMs !== undefined && { exactUntilMs }), ...(locked && { note }) }
+        const more = {
+          ...(exactUntilMs !== undefined && { exactUntilMs }),
+          // A directory forgets nothing because we did: what counts there is kept like a lock.
+          ...(kind === 'directory' && { keepUntilMs: nowMs + limit.windowMs }),
+          ...(locked && { note }),
+        }
         write(counter, { record, ...more }, nowMs)
         return locked
       }
@@ -189,12 +190,12 @@ export function createCounts(options: {
         // The directory may have counted the failure of an attempt beside this one after it had started afresh.
         if (entry === undefined) return
         const record = policy.clear(entry.record, nowMs, startedAtMs)
-        write({ key, kind, ...(owner !== undefined && { owner }) }, { record }, nowMs)
+        write({ key, kind, owner }, { ...entry, record }, nowMs)
         return
       }
       const forgottenAtMs = mayBeSketched ? unresolved.forgottenAtMs(key, nowMs) : undefined
       if (isExact(entry, nowMs) || forgottenAtMs !== undefined) {
-        empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+        empty({ key, kind, owner }, entry, forgottenAtMs, nowMs)
       }
     },
 
@@ -213,7 +214,7 @@ export function createCounts(options: {
       const named = isOurs ? entry && namedOf(entry) : unresolvedLock(key, nowMs)
       if (entry === undefined && forgottenAtMs === undefined) return undefined
       const { kind, owner } = entry ?? named ?? { kind: 'pair' }
-      empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+      empty({ key, kind, owner }, entry, forgottenAtMs, nowMs)
       return named && heldLock(key, named, nowMs)
     },
 

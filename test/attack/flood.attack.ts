@@ -16,6 +16,7 @@ const DAEMON_BYTES = 64 * MIB
 /** What this process may take beside the budget: compiled code, garbage that V8 keeps pages for, tap. */
 const HEAP_ALLOWANCE = 8 * MIB
 const RSS_ALLOWANCE = 96 * MIB
+const HOUR_MS = 3_600_000
 /** All of a flood within the shortest lock of an account. */
 const FLOOD_MS = LOCKOUT_SETTINGS.unfamiliar.durationsMs[0] * 0.5
 const { unfamiliar, maxAttempts } = LOCKOUT_SETTINGS
@@ -129,4 +130,67 @@ playScene('4,000 real names guessed from many subnets, in the room that a daemon
     (desk, index) => desk.guess((people[index] ?? ALICE).names[0], distantSource(index % stage.sources)),
     DAEMON_BYTES,
   ),
+)
+
+/** Guesses once at each of more people than the room has profiles for. */
+async function guessAtEverybody(desk: Desk, round: number): Promise<void> {
+  for (const [index, { names }] of people.entries()) {
+    await desk.guess(names[0], distantSource(round * people.length + index))
+    desk.clock.advance(FLOOD_MS / people.length)
+  }
+}
+
+playScene(
+  'every real name guessed overnight, in too little room, and the owner in the morning',
+  async stage => {
+    const { t, chance } = stage
+    const desk = openDesk([...people, ALICE], { chance, bytes: BUDGET_BYTES })
+    const owner = openTally()
+    t.equal(await desk.login('alice', ALICE.password, OFFICE), 'accepted', 'she was here before')
+    for (let round = 0; round < 3; round++) {
+      await guessAtEverybody(desk, round)
+      desk.clock.advance(HOUR_MS)
+    }
+    for (let guess = 0; guess < unfamiliar.maxAttempts; guess++) await desk.guess('alice', newMachine(guess))
+    t.equal(
+      await desk.login('alice', ALICE.password, newMachine(100)),
+      'locked_out',
+      'strangers are locked out',
+    )
+    await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    return {
+      guesses: {
+        verified: desk.directory.of(ALICE).wrong,
+        bound: unfamiliar.maxAttempts + desk.twins(ALICE),
+      },
+      logins: loginsOf(owner, 0),
+      memory: desk.memory(),
+    }
+  },
+)
+
+playScene(
+  'a directory that locks at 10: every real name guessed between the guesses, in too little room',
+  async stage => {
+    const { t, chance } = stage
+    const ownLock = { threshold: 10, windowMs: HOUR_MS }
+    const desk = openDesk([...people, ALICE, BOB], { chance, bytes: BUDGET_BYTES, ownLock })
+    const owner = openTally()
+    await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    for (let round = 0; round < 4; round++) {
+      for (let guess = 0; guess < 4; guess++) await desk.guess('bob', newMachine(round * 10 + guess))
+      await guessAtEverybody(desk, round)
+      await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    }
+    t.equal(desk.directory.of(BOB).locks, 0, 'the directory never locked him')
+    return {
+      guesses: {
+        verified: desk.directory.of(BOB).mostBad,
+        bound: ownLock.threshold - 1,
+        unit: 'in a row',
+      },
+      logins: loginsOf(owner, 0),
+      memory: desk.memory(),
+    }
+  },
 )
