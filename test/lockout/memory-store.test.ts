@@ -99,6 +99,34 @@ t.test('a flood of names that are nobody’s pushes out nothing of somebody’s'
   t.strictSame(log.lines, [])
 })
 
+t.test('guessing at everybody makes nobody’s machine unfamiliar', async t => {
+  const { store } = setUp()
+  const alice = account('alice', 'office', LONG)
+  await login(store, alice)
+  for (let i = 0; i < 2_000; i++) {
+    const places = attempt(`user${i}`, `source${i}`)
+    const lease = await place(store, ...places)
+    await store.end(lease, endingOf({ failed: places, resolved: found(`user${i}`) }), NOBODY)
+  }
+  t.match(await store.inspect([alice]), [{ kind: 'familiar' }])
+})
+
+t.test(
+  'what counts at a directory is pushed out by nobody, until the directory has forgotten it',
+  async t => {
+    const { store, clock } = setUp()
+    const sinceLast = { ...LIMIT, sinceLast: true } as const
+    const at = (who: string) => counter(`directory ${who}`, sinceLast, { kind: 'directory' })
+    await guess(store, at('bob'))
+    let refused = 0
+    for (let i = 0; i < 2_000; i++) if ((await outcome(store, at(`user${i}`))) !== 'reserved') refused++
+    t.match(await store.inspect([at('bob')]), [{ failures: 1 }])
+    t.ok(refused > 0, 'rather somebody is refused')
+    clock.advance(LIMIT.windowMs)
+    t.equal(await outcome(store, at('carol')), 'reserved')
+  },
+)
+
 t.test('a flood of sources pushes out neither a locked one nor one with an attempt in flight', async t => {
   const { store } = setUp()
   const source = (label: string | number) => counter(`source ${label}`, LONG, { kind: 'source' })
