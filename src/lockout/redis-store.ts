@@ -5,7 +5,7 @@ import { createRedisConnection, type RedisAddress } from './redis/connection.ts'
 import { SCRIPT, SCRIPT_SHA } from './redis/script.ts'
 import { createNoteSeal } from './redis/sealed-note.ts'
 import { type Answers, type Lock, listOf, type NotedPardon, type Reply, type Request } from './redis/wire.ts'
-import type { HeldLock, LockoutStore, Pardon, StoreReport } from './store.ts'
+import { type HeldLock, LEASE_MS, type LockoutStore, type Pardon, type StoreReport } from './store.ts'
 
 /** A store whose counts are also other replicas'. */
 export interface SharedStore extends LockoutStore {
@@ -73,6 +73,9 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
   async function ask<R extends Request>(request: R): Promise<Answers[R['step']]> {
     const text = await run(JSON.stringify({ ...request, random: random() }))
     const reply: Reply<R['step']> = JSON.parse(String(text))
+    if (reply.lost !== undefined) {
+      log.error({ lease_ms: LEASE_MS, attempts: reply.lost }, 'attempts never ended: counted as failures')
+    }
     if (reply.locked !== undefined) locked = reply.locked
     if (reply.keys !== undefined) keys = reply.keys
     if (abandoned.length > 0 && request.step !== 'abandon') takeBack()

@@ -28,5 +28,9 @@ async function openEmpty(t: Test, more: Partial<RedisStoreOptions> = {}): Promis
 }
 
 t.test('Redis', async t => {
-  storeConformance(t, async t => ({ store: await openEmpty(t, { timeoutMs: 5_000 }), advance: redis.advance }), { runs: 20 })
+  storeConformance(
+    t,
+    async t => ({ store: await openEmpty(t, { timeoutMs: 5_000 }), advance: redis.advance }),
+    { runs: 20 },
+  )
 })

@@ -42,9 +42,9 @@ export async function provideFakeWall(
       DONT_FAKE_MONOTONIC: '1',
     },
     shift,
-    // Another name takes its place: the process never reads half a time.
     stopAt(milliseconds) {
-      writeFileSync(`${file}.new`, `${(milliseconds / 1_000).toFixed(3)}\n`)
+      // In the middle of the millisecond, for what is read is rounded down. Renamed, so that nobody reads half a time.
+      writeFileSync(`${file}.new`, `${((milliseconds + 0.5) / 1_000).toFixed(4)}\n`)
       renameSync(`${file}.new`, file)
     },
   }

@@ -87,17 +87,17 @@ local function loadProfile(key)
   return profile
 end
 
--- Puts it last, without its equals; the first goes where there are too many.
-local function push(list, item, most, isEqual)
-  for index = #list, 1, -1 do
-    if isEqual(list[index], item) then table.remove(list, index) end
-  end
+-- Puts it last; the first goes where there are too many.
+local function push(list, item, most)
   list[#list + 1] = item
   while #list > most do table.remove(list, 1) end
 end
 
-local function sameKey(one, other)
-  return one == other
+local function pushNew(list, item, most)
+  for _, known in ipairs(list) do
+    if known == item then return end
+  end
+  push(list, item, most)
 end
 
 local function changedProfile(key)
@@ -107,14 +107,19 @@ local function changedProfile(key)
 end
 
 local function makeFamiliar(key, source)
-  local profile = changedProfile(key)
-  push(profile.familiar, { source, now + FAMILIAR_MS }, MOST_FAMILIAR, function(one, other) return one[1] == other[1] end)
+  local profile, others = changedProfile(key), {}
+  for _, known in ipairs(profile.familiar) do
+    if known[1] ~= source and known[2] > now then others[#others + 1] = known end
+  end
+  push(others, { source, now + FAMILIAR_MS }, MOST_FAMILIAR)
+  profile.familiar = others
 end
 
 local function link(name, subjects)
+  if name == '' then return end
   for _, subject in ipairs(subjects) do
-    push(changedProfile(name).subjects, subject, MOST_NAMES, sameKey)
-    push(changedProfile(subject).names, name, MOST_NAMES, sameKey)
+    pushNew(changedProfile(name).subjects, subject, MOST_NAMES)
+    pushNew(changedProfile(subject).names, name, MOST_NAMES)
   end
 end
 

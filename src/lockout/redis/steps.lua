@@ -27,20 +27,20 @@ local function leaveAll(lease)
   end
 end
 
+local lost, lostCount = {}, 0
+
 -- Nobody ended it: its guess may well have been verified.
 local function lose(id, lease)
+  lost[id], lostCount = true, lostCount + 1
   for _, counter in ipairs(lease.held) do charge(counter, lease.note) end
   leaveAll(lease)
   dropLease(id)
 end
 
-local lost = {}
-
 local function loseOverdue()
   local ids = redis.call('ZRANGEBYSCORE', prefix .. 'leases', '-inf', now, 'LIMIT', 0, MOST_OVERDUE)
   for _, id in ipairs(ids) do
     local lease = loadLease(id)
-    lost[id] = true
     if lease then lose(id, lease) else dropLease(id) end
   end
 end
@@ -278,6 +278,6 @@ end
 loseOverdue()
 local answer = steps[request.step]()
 save()
-local reply = { answer = answer }
+local reply = { answer = answer, lost = lostCount > 0 and lostCount or nil }
 if request.step ~= 'inspect' and request.step ~= 'list' then count(reply) end
 return cjson.encode(reply)

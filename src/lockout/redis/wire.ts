@@ -56,6 +56,8 @@ export interface NotedPardon {
 
 export interface Reply<Step extends keyof Answers> {
   readonly answer: Answers[Step]
+  /** Leases that nobody ended, which this step counted as failures. */
+  readonly lost?: number
   /** How many locks hold, where the step may have changed that. */
   readonly locked?: Readonly<Partial<Record<LockKind, number>>>
   /** In the whole database, if the user may know. */
