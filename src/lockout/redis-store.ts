@@ -5,19 +5,8 @@ import { createRedisConnection, type RedisAddress } from './redis/connection.ts'
 import { SCRIPT, SCRIPT_SHA } from './redis/script.ts'
 import { createNoteSeal } from './redis/sealed-note.ts'
 import { type Answers, type Lock, listOf, type NotedPardon, type Reply, type Request } from './redis/wire.ts'
-import { type HeldLock, LEASE_MS, type LockoutStore, type Pardon, type StoreReport } from './store.ts'
-
-/** A store whose counts are also other replicas'. */
-export interface SharedStore extends LockoutStore {
-  /** The number of the last pardon by anybody, as of the last `reserve`; 0 for none within a day. */
-  lastPardon(): number
-  /**
-   * What others than this store were asked to pardon after that one, oldest first; only of the last day.
-   *
-   * @throws {UnavailableError} if it cannot be known
-   */
-  pardonsSince(number: number): Promise<readonly Pardon[]>
-}
+import type { Latest, SharedStore } from './shared-store.ts'
+import { type HeldLock, LEASE_MS, type StoreReport } from './store.ts'
 
 export interface RedisStoreOptions extends RedisAddress {
   /** Of all keys, 1..64 of `A-Za-z0-9._-`: who shares it shares the counts. */
@@ -57,7 +46,7 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
   const root = `{${prefix}}:${FORMAT}:`
   const self = randomBytes(9).toString('base64url')
   let abandoned: string[] = []
-  let latestPardon = 0
+  let latest: Latest = { pardon: 0 }
   let locked: StoreReport['locked'] = {}
   let keys: number | undefined
 
@@ -100,11 +89,11 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
     async reserve(places, note) {
       const lease = randomBytes(16).toString('base64url')
       const request = { step: 'reserve', lease, places, note: notes.seal(note) } as const
-      const { pardons, ...answer } = await ask(request).catch(error => {
+      const { latest: told, ...answer } = await ask(request).catch(error => {
         abandoned = [...abandoned, lease].slice(-MOST_ABANDONED)
         throw error
       })
-      if (pardons !== undefined) latestPardon = pardons
+      if (told !== undefined) latest = told
       if (answer.outcome === 'abandoned') throw new UnavailableError('Redis: too late', 'lookup')
       return answer.outcome === 'reserved' ? { ...answer, lease } : answer
     },
@@ -119,7 +108,7 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
     async pardon(pardon) {
       return listOf((await ask({ step: 'pardon', pardon, by: self })).locks).map(opened)
     },
-    lastPardon: () => latestPardon,
+    latest: () => latest,
     async pardonsSince(number) {
       const noted = listOf((await ask({ step: 'pardons', since: number })).pardons)
       return noted.flatMap(text => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { RedisStoreOptions, SharedStore } from '../../src/lockout/redis-store.ts'
+import type { RedisStoreOptions } from '../../src/lockout/redis-store.ts'
+import type { SharedStore } from '../../src/lockout/shared-store.ts'
 import { LEASE_MS, MOST_NEW_NAMES } from '../../src/lockout/store.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { startRedis } from '../support/redis.ts'
@@ -116,7 +117,7 @@ t.test('every key has a time to live, and lies below the prefix in one slot', as
   const store = await openEmpty(t, { prefix: 'intranet' })
   await mixedWorkload(store)
   const keys = await everyKey()
-  for (const what of ['r:', 'p:', 'o:', 'l:', 'leases', 'locks:', 'pardons']) {
+  for (const what of ['r:', 'p:', 'o:', 'l:', 'leases', 'locks:', 'pardons', 'memory']) {
     t.ok(
       keys.some(name => name.startsWith(`{intranet}:1:${what}`)),
       what,
@@ -135,7 +136,7 @@ t.test('every key has a time to live, and lies below the prefix in one slot', as
 t.test('what is left of an attempt that charged nobody goes with it', async t => {
   const store = await openEmpty(t)
   await store.end(await place(store, a, account('alice', 'home')), NOTHING, NOBODY)
-  t.strictSame(await everyKey(), [])
+  t.strictSame(await everyKey(), ['{gatehouse}:1:memory'])
 })
 
 t.test('neither names nor addresses can be read in Redis', async t => {
@@ -205,7 +206,7 @@ t.test('pardons are told to the other replicas, once and in order', async t => {
   await store(one)
   async function store(replica: SharedStore) {
     await replica.end(await place(replica, a), NOTHING, NOBODY)
-    return replica.lastPardon()
+    return replica.latest().pardon
   }
   t.equal(await store(other), 0)
   const resolved = { name: key('name'), subjects: [key('subject')] }
@@ -217,13 +218,13 @@ t.test('pardons are told to the other replicas, once and in order', async t => {
     { of: 'account', profiles: [key('subject'), key('name')] },
     { of: 'source', keys: [key('s')] },
   ])
-  const seen = other.lastPardon()
+  const seen = other.latest().pardon
   t.strictSame(await other.pardonsSince(seen), [])
   t.strictSame(await one.pardonsSince(0), [], 'its own it knows')
   await one.pardon({ of: 'pair', keys: [key('p')] })
   t.ok((await store(other)) > seen)
   t.strictSame(await other.pardonsSince(seen), [{ of: 'pair', keys: [key('p')] }])
-  redis.advance(86_400_000)
+  redis.advance(86_400_001)
   t.equal(await store(other), 0, 'forgotten after a day')
 })
 
@@ -254,4 +255,25 @@ t.test('a lock holds on the time of the server', async t => {
   retryAfter(t, await reserve(store, counter('one')), 1)
   redis.advance(1)
   t.match(await reserve(store, counter('one')), { outcome: 'reserved' })
+})
+
+t.test('a server that has forgotten everything is another memory', async t => {
+  const store = await openEmpty(t)
+  await reserve(store, a)
+  const { memory } = store.latest()
+  t.type(memory, 'string')
+  await reserve(store, a)
+  t.equal(store.latest().memory, memory)
+  await redis.command('FLUSHALL')
+  await reserve(store, a)
+  t.not(store.latest().memory, memory)
+})
+
+t.test('who comes from a familiar source is told', async t => {
+  const store = await openEmpty(t)
+  await store.end(await place(store, a), familiarFrom('home', 'alice'), NOBODY)
+  const answer = await reserve(store, account('alice', 'home'), account('bob', 'home'), a)
+  t.match(answer, { outcome: 'reserved', familiar: [key('alice')] })
+  const lease = await place(store, a)
+  t.match(await store.extend(lease, [account('alice', 'home')], NOBODY), { familiar: [key('alice')] })
 })

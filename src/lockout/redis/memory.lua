@@ -2,7 +2,7 @@
 -- holds is decided by the times inside. Below the prefix lie
 --   r:<key>       one record          p:<profile>   one profile          o:<profile>   keys of an account's records
 --   l:<lease>     one lease           leases        leases by deadline   x:<lease>     a lease that must not open any more
---   locks:<kind>  locks by their end  pardons       pardons by number
+--   locks:<kind>  locks by their end  pardons       pardons by number    memory        a name for all of this together
 -- Nothing is written before everything is decided, so that an error leaves no half a step.
 
 local records, profiles, writes = {}, {}, {}

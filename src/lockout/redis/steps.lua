@@ -58,9 +58,10 @@ end
 
 -- Places for the lease on each of the counters that it does not hold, or a refusal.
 local function take(lease, places, note)
-  local held, fresh, waitMs, crowded, ignored = heldBy(lease), {}, 0, nil, false
+  local held, fresh, familiar, waitMs, crowded, ignored = heldBy(lease), {}, {}, 0, nil, false
   for _, place in ipairs(places) do
     local counter = counterOf(place, held)
+    if place.profile and counter == place.familiar then familiar[#familiar + 1] = place.profile end
     if not held[counter.key] then
       held[counter.key] = true
       fresh[#fresh + 1] = counter
@@ -85,7 +86,7 @@ local function take(lease, places, note)
     record.places[#record.places + 1] = { counter.account, lease.deadlineMs }
     lease.held[#lease.held + 1] = counter
   end
-  return { ignored = ignored }
+  return { ignored = ignored, familiar = #familiar > 0 and familiar or nil }
 end
 
 -- A source that brings one new name after the other: more are not remembered, it is charged itself.
@@ -135,6 +136,14 @@ local function lastPardon()
   return tonumber(redis.call('ZREVRANGE', prefix .. 'pardons', 0, 0, 'WITHSCORES')[2] or 0)
 end
 
+-- Another one after everything was forgotten, as by a restart.
+local function memory()
+  local name = prefix .. 'memory'
+  local known = redis.call('GET', name)
+  later('SET', name, known or request.lease, 'PX', FAMILIAR_MS)
+  return known or request.lease
+end
+
 -- For the other replicas' own counts. Numbers grow also over a restart that forgets them.
 local function notePardon(pardon)
   local number = math.max(lastPardon() + 1, now)
@@ -150,7 +159,7 @@ function steps.reserve()
   if redis.call('EXISTS', prefix .. 'x:' .. request.lease) == 1 then return { outcome = 'abandoned' } end
   local lease = { held = {}, deadlineMs = now + LEASE_MS, note = request.note }
   local answer = take(lease, request.places, request.note)
-  answer.pardons = lastPardon()
+  answer.latest = { pardon = lastPardon(), memory = memory() }
   if answer.outcome then return answer end
   answer.outcome = 'reserved'
   saveLease(request.lease, lease)

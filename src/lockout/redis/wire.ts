@@ -1,7 +1,8 @@
 /** What goes to the script as JSON, and what comes back. Names and addresses only as a sealed note. */
 import type { LockKind } from '../../authentication/lockout.ts'
 import type { State } from '../policy.ts'
-import type { Ending, Pardon, Place, Refused, Taken } from '../store.ts'
+import type { Latest, SharedTaken } from '../shared-store.ts'
+import type { Ending, Pardon, Place, Refused } from '../store.ts'
 
 export const KINDS: readonly LockKind[] = ['pair', 'unfamiliar', 'familiar', 'source', 'subnet', 'directory']
 
@@ -33,10 +34,12 @@ export interface Lock {
 }
 
 export interface Answers {
-  reserve: (({ readonly outcome: 'reserved' } & Taken) | { readonly outcome: 'abandoned' } | Refused) & {
-    readonly pardons?: number
-  }
-  extend: ({ readonly outcome: 'extended' } & Taken) | { readonly outcome: 'lease_over' } | Refused
+  reserve: (
+    | ({ readonly outcome: 'reserved' } & SharedTaken)
+    | { readonly outcome: 'abandoned' }
+    | Refused
+  ) & { readonly latest?: Latest }
+  extend: ({ readonly outcome: 'extended' } & SharedTaken) | { readonly outcome: 'lease_over' } | Refused
   end: { readonly locked: boolean }
   abandon: object
   inspect: { readonly states: LuaList<State & { readonly kind: LockKind }> }

@@ -2,11 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { Secret } from '../../../src/authentication/secret.ts'
-import {
-  createRedisStore,
-  type RedisStoreOptions,
-  type SharedStore,
-} from '../../../src/lockout/redis-store.ts'
+import { createRedisStore, type RedisStoreOptions } from '../../../src/lockout/redis-store.ts'
+import type { SharedStore } from '../../../src/lockout/shared-store.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import type { Redis } from '../../support/redis.ts'
 
