@@ -226,6 +226,24 @@ t.test('a lease goes on when the shared store goes under it', async t => {
   t.match(await store.inspect([six, a]), [{ inFlight: 0 }, { failures: 0 }])
 })
 
+t.test('a lease that only the shared store gave goes on here when that goes', async t => {
+  const clock = await begin()
+  const [here, elsewhere] = [openReplica(t, clock), openReplica(t, clock)]
+  await guess(here.store, counter('first'))
+  clock.advance(6_000)
+  await failTimes(here.store, 2, a)
+  await elsewhere.store.end(await place(elsewhere.store, a), endingOf({ cleared: [a.key] }), NOBODY)
+  await guess(here.store, a)
+  const lease = await place(here.store, a)
+  await redis.stop()
+  const one = counter('one', { ...LIMIT, maxAttempts: 2 })
+  t.match(await here.store.extend(lease, [one], NOBODY), { outcome: 'extended', ignored: false })
+  t.strictSame(await here.store.extend(lease, [a], NOBODY), { outcome: 'locked', retryAfterMs: 5_500 })
+  t.match(await here.store.inspect([one]), [{ inFlight: 1, limit: 1 }])
+  t.strictSame(await here.store.end(lease, endingOf({ failed: [one] }), NOBODY), { locked: true })
+  t.match(await here.store.inspect([one]), [{ inFlight: 0 }])
+})
+
 t.test('a lock holds here though the shared store came back empty', async t => {
   const clock = await begin()
   const replica = openReplica(t, clock)

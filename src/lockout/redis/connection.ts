@@ -72,8 +72,8 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
       clearTimeout(deadline)
       if (isOver) return
       ready = client
-      coming = complaint = undefined
-      log.info({ server: where }, 'connected to Redis')
+      coming = undefined
+      if (complaint === undefined) log.info({ server: where }, 'connected to Redis')
     }, lose)
   }
 
@@ -82,6 +82,8 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
     if (ready === undefined) throw new Error(complaint ?? 'no connection')
     const answer = await ready.sendCommand(words)
     replies++
+    if (complaint !== undefined) log.info({ server: where }, 'connected to Redis again')
+    complaint = undefined
     return answer
   }
 
@@ -109,10 +111,17 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
           })
         }, timeoutMs)
         asking.add(fail)
-        reply(words).then(answer => {
-          settle()
-          resolve(answer)
-        }, fail)
+        reply(words).then(
+          answer => {
+            settle()
+            resolve(answer)
+          },
+          cause => {
+            fail(cause)
+            // It has lost its rank: whoever has it now answers to the same name.
+            if (messageOf(cause).startsWith('READONLY')) drop?.(cause)
+          },
+        )
       })
     },
     isUp: () => ready !== undefined,

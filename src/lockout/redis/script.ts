@@ -29,7 +29,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `
 
-const parts = ['policy.lua', 'memory.lua', 'steps.lua'].map(name =>
+const parts = ['policy.lua', 'memory.lua', 'steps.lua', 'desk.lua'].map(name =>
   readFileSync(new URL(name, import.meta.url), 'utf8'),
 )
 

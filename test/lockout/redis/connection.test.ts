@@ -87,6 +87,28 @@ t.test('a slow moment of our own is no outage of the server', async t => {
   t.strictSame(log.at('warn'), [])
 })
 
+t.test('a server that became a replica is left, so that its name leads to the new one', async t => {
+  const log = createLogRecorder()
+  const store = openRedisStore(t, redis, { log })
+  await guess(store, a)
+  await redis.command('REPLICAOF', '127.0.0.1', '1')
+  for (let i = 0; i < 3; i++) {
+    await t.rejects(reserve(store, a), away)
+    t.equal(store.report().reachable, false)
+    await untilReachable(store)
+  }
+  await redis.command('REPLICAOF', 'NO', 'ONE')
+  const answered = () => reserve(store, a).catch(() => pause(5))
+  let answer = await answered()
+  while (answer === undefined) answer = await answered()
+  t.equal(answer.outcome, 'locked')
+  t.match(log.at('warn'), [{ fields: { reason: /READONLY/ } }])
+  t.strictSame(
+    log.at('info').map(({ message }) => message),
+    ['connected to Redis', 'connected to Redis again'],
+  )
+})
+
 t.test('a wrong password is an outage, and in no log', async t => {
   const log = createLogRecorder()
   const store = openRedisStore(t, redis, { log, password: new Secret('nicht das richtige') })
