@@ -99,8 +99,13 @@ local function fail(record, limit, account, random)
   return true
 end
 
-local function clear(record)
-  record.failures = {}
+-- Failures from keepFromMs on stay, too, if it is given.
+local function clear(record, keepFromMs)
+  local kept = {}
+  for _, failure in ipairs(record.failures) do
+    if keepFromMs and failure[1] >= keepFromMs then kept[#kept + 1] = failure end
+  end
+  record.failures = kept
   if not isLocked(record) then forgetLock(record) end
 end
 

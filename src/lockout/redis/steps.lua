@@ -151,7 +151,8 @@ steps['end'] = function()
   for key in pairs(cleared) do
     local record = loadRecord(key)
     if record.kind then
-      clear(record)
+      -- A directory may have counted the failure of an attempt beside this one after it had started afresh.
+      clear(record, record.kind == 'directory' and lease.deadlineMs - LEASE_MS or nil)
       record.changed = true
     end
   end
