@@ -152,6 +152,7 @@ function refused(refusal: Refusal): Ending {
     case 'locked':
       return {
         verdict: { verdict: 'locked_out', retryAfterMs: refusal.retryAfterMs },
+        ...(refusal.blocked && { reason: 'the source is on the block list' }),
         steps: [],
         locked: false,
       }

@@ -148,6 +148,10 @@ function detailOf({ outcome, detail }: Step): Pick<ExplainedStep, 'detail' | 'st
 function lockedOut({ name, source }: LockoutState): Conclusion | undefined {
   const lock = longestLock([...name, ...source])
   if (lock === undefined) return undefined
+  if (lock.limit === 0) {
+    const reason = 'the source is on the block list: nobody is let in from there'
+    return { verdict: 'locked_out', reason }
+  }
   const seconds = Math.ceil(lock.lockedForMs / 1000)
   const reason = `${LOCKED[lock.kind]} is locked out here for another ${seconds} s: until then no password is checked`
   return { verdict: 'locked_out', reason }
@@ -186,7 +190,8 @@ function conclude(
     }
     case 'locked_out': {
       const seconds = Math.ceil(verdict.retryAfterMs / 1000)
-      return { verdict: 'locked_out', reason: `locked out here for another ${seconds} s`, ...decided }
+      const reason = event?.reason ?? `locked out here for another ${seconds} s`
+      return { verdict: 'locked_out', reason, ...decided }
     }
     case 'busy':
       return {
@@ -197,7 +202,7 @@ function conclude(
     case 'unavailable':
       return {
         verdict: 'unavailable',
-        reason: 'a backend that might know gave no answer',
+        reason: event?.reason ?? 'a backend that might know gave no answer',
         ...decided,
       }
     case 'invalid':

@@ -19,8 +19,13 @@ export interface Asker {
 }
 
 export type Refusal =
-  /** Locked: nothing is verified until then. `retryAfterMs` is above 0. */
-  | { readonly admitted: false; readonly reason: 'locked'; readonly retryAfterMs: number }
+  /** Locked: nothing is verified until then. `retryAfterMs` is above 0. `blocked`: nobody is let in from there, by configuration. */
+  | {
+      readonly admitted: false
+      readonly reason: 'locked'
+      readonly retryAfterMs: number
+      readonly blocked?: true
+    }
   /** No place came free within the wait: charged to nobody. */
   | { readonly admitted: false; readonly reason: 'busy' }
   /** The counts are out of reach, and the configuration wants nothing verified then. */
@@ -97,7 +102,7 @@ export interface Standing {
 export interface Standings {
   /** The name before resolution: from this source, and from all like it. */
   readonly name: readonly Standing[]
-  /** The source and its subnet, whatever the account; empty where neither is counted. */
+  /** The source and its subnet, whatever the account; empty where neither is counted. A blocked one has a limit of 0. */
   readonly source: readonly Standing[]
   /** The subject, where one was asked about. */
   readonly subject: readonly Standing[]

@@ -92,6 +92,7 @@ function describe(standing: PresentedStanding): string {
   const words = KINDS[key] ?? visible(key)
   const busy = in_flight > 0 ? `, ${in_flight} under way` : ''
   const only = watched ? ' (only watched)' : ''
+  if (limit === 0) return `${words}: on the block list${only}`
   if (locked_for_seconds !== undefined) return `${words}: LOCKED for another ${locked_for_seconds} s${only}`
   return `${words}: ${failures} of ${limit} failures${busy}${only}`
 }

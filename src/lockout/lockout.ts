@@ -147,6 +147,12 @@ export function createLockout(parts: {
     }
   }
 
+  function blockedStanding(): Standing {
+    const watched = settings.mode !== 'enforce'
+    const nobody = { kind: 'source', failures: 0, limit: 0, inFlight: 0, lockedForMs: BLOCKED_MS } as const
+    return { ...nobody, ...(watched && { watched }) }
+  }
+
   return {
     desk: createDesk({ store, keys, isWatched: (kind, address) => placesAt(address).watches(kind) }),
 
@@ -159,7 +165,10 @@ export function createLockout(parts: {
       }
       return {
         name: await of(ofName.counts),
-        source: await of(source.source(ofName.profile)),
+        source: [
+          ...(source.blocked && settings.mode !== 'off' ? [blockedStanding()] : []),
+          ...(await of(source.source(ofName.profile))),
+        ],
         subject: subject === undefined ? [] : await of(source.account({ subject }).counts),
       }
     },
@@ -168,7 +177,7 @@ export function createLockout(parts: {
       const { name, address, caller } = asker
       const source = placesAt(address)
       if (source.blocked && settings.mode === 'enforce') {
-        return { admitted: false, reason: 'locked', retryAfterMs: BLOCKED_MS }
+        return { admitted: false, reason: 'locked', retryAfterMs: BLOCKED_MS, blocked: true }
       }
       const ofName = source.account({ name })
       const places = [...ofName.counts, ...source.source(ofName.profile)]

@@ -13,7 +13,7 @@ import type { Place } from '../../src/authentication/place.ts'
 import { ruleFor, type StepOutcome } from '../../src/authentication/rule.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
-import { createFakeLockout } from '../support/fake-lockout.ts'
+import { setUpLockout } from '../support/lockout.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { type Answering, backend, CONTINUE, link, user, verifies } from './backends.ts'
 
@@ -25,7 +25,11 @@ function place(of: Link, rest: Partial<Place> = {}): Place {
 
 function desk(
   places: readonly Place[],
-  { daemon = true, deadlineMs = 5_000, lockout = createFakeLockout({ limit: 3, sourceLimit: 50 }) } = {},
+  {
+    daemon = true,
+    deadlineMs = 5_000,
+    lockout = setUpLockout({ settings: { maxAttempts: 3 } }).lockout,
+  } = {},
 ) {
   const events: AttemptEvent[] = []
   const log = createLogRecorder()
@@ -115,10 +119,18 @@ t.test(
       rule: 'on.accept: stop',
       user: { id: 'corp:1' },
     })
-    t.strictSame(seen.lockout, {
-      name: [{ kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
-      source: [{ kind: 'source', failures: 0, limit: 50, inFlight: 0 }],
-      subjects: [{ subject: 'corp:1', kind: 'pair', failures: 0, limit: 3, inFlight: 0 }],
+    const none = { failures: 0, inFlight: 0 }
+    const account = [
+      { kind: 'pair', limit: 3, ...none },
+      { kind: 'unfamiliar', limit: 10, ...none },
+    ]
+    t.same(seen.lockout, {
+      name: account,
+      source: [
+        { kind: 'source', limit: 50, ...none },
+        { kind: 'subnet', limit: 200, ...none },
+      ],
+      subjects: account.map(standing => ({ subject: 'corp:1', ...standing })),
     })
     t.equal(events.length, 0, 'nothing is tried')
   },
@@ -402,6 +414,16 @@ t.test('a source that is locked out is said before anybody is looked for in vain
   t.match((await ask('alice', { address: '192.0.2.8' })).conclusion, { verdict: 'depends_on_password' })
 })
 
+t.test('a source that is blocked is said to be, with a password and without', async t => {
+  const places = [place(link(backend('corp', corp, looks(found))))]
+  const { lockout } = setUpLockout({ settings: { block: ['192.0.2.0/24'] } })
+  const { ask, attempt, events } = desk(places, { lockout })
+  const blocked = { verdict: 'locked_out', reason: /^the source is on the block list/ }
+  t.match((await ask('alice')).conclusion, blocked)
+  t.match((await attempt('alice', 'right')).conclusion, blocked)
+  t.match(events, [{ verdict: 'locked_out', reason: /block list/ }])
+})
+
 t.test(
   'the lock that holds longest is the one that is told, and one that is only watched refuses nobody',
   async t => {
@@ -410,7 +432,7 @@ t.test(
     }
     const places = [place(link(backend('corp', corp, looks(found))))]
     const standing = async (standings: Standings) => {
-      const lockout = { ...createFakeLockout(), inspect: async () => standings }
+      const lockout = { ...setUpLockout().lockout, inspect: async () => standings }
       return desk(places, { lockout }).ask('alice')
     }
     const name = [at('pair', 1_000), at('unfamiliar', 60_000)]

@@ -417,10 +417,12 @@ t.test('from an allowed network no source is refused, and an account still is', 
 t.test('from a blocked network nobody is let in, allowed or not', async t => {
   const settings = { allow: ['192.0.2.0/24'], block: ['192.0.2.0/28', '2001:db8:bad::/48'] }
   const { lockout } = setUpLockout({ settings })
-  const refused = { admitted: false, reason: 'locked', retryAfterMs: 86_400_000 }
+  const refused = { admitted: false, reason: 'locked', retryAfterMs: 86_400_000, blocked: true }
   t.strictSame(await reserve(lockout, 'alice'), refused)
   t.strictSame(await reserve(lockout, 'alice', { address: '2001:db8:bad:1:0:0:0:1' }), refused)
   t.equal((await reserve(lockout, 'alice', { address: '192.0.2.17' })).admitted, true)
+  const { source } = await lockout.inspect({ name: 'alice', address: HERE })
+  t.match(source, [{ kind: 'source', limit: 0, lockedForMs: 86_400_000 }, { limit: 50 }, { limit: 200 }])
   const watching = setUpLockout({ settings: { ...settings, mode: 'log_only' } }).lockout
   t.match(await reserve(watching, 'alice'), { admitted: true, ignored: true })
 })
