@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { systemClock } from './authentication/clock.ts'
 import type { Log } from './authentication/log.ts'
-import type { Config } from './config/config.ts'
+import type { Config, RedisConfig } from './config/config.ts'
 import { systemBoot } from './lockout/boot.ts'
 import { createFailoverStore } from './lockout/failover-store.ts'
 import { type Journal, noJournal } from './lockout/journal.ts'
 import { createMemoryStore } from './lockout/memory-store.ts'
+import type { RedisAddress } from './lockout/redis/connection.ts'
 import { createRedisStore } from './lockout/redis-store.ts'
 import { createJournal } from './lockout/sqlite-journal.ts'
 import type { LockoutStore } from './lockout/store.ts'
@@ -29,21 +30,22 @@ export function openLockoutStore(
   if (lockout.store === 'memory') {
     return createMemoryStore({ ...memory, journal: databaseOpens ? openJournal(database, log) : noJournal })
   }
-  const { redis, secret } = lockout
-  const { url, username, password, caFile, prefix, timeoutMs, replicas } = redis
-  const shared = createRedisStore({
+  const { prefix, timeoutMs, replicas } = lockout.redis
+  const secret = Buffer.from(lockout.secret.reveal())
+  const shared = createRedisStore({ ...redisAddress(lockout.redis), prefix, timeoutMs, secret, log })
+  // What this replica has seen itself: the shared store remembers across restarts.
+  const local = createMemoryStore(memory)
+  return createFailoverStore({ shared, local, replicas, onFailure, clock: systemClock, log })
+}
+
+/** @throws Error when the file of its CA cannot be read */
+export function redisAddress({ url, username, password, caFile }: RedisConfig): RedisAddress {
+  return {
     url,
     ...(username !== undefined && { username }),
     ...(password && { password }),
     ...(caFile !== undefined && { ca: readCa(caFile) }),
-    prefix,
-    timeoutMs,
-    secret: Buffer.from(secret.reveal()),
-    log,
-  })
-  // What this replica has seen itself: the shared store remembers across restarts.
-  const local = createMemoryStore(memory)
-  return createFailoverStore({ shared, local, replicas, onFailure, clock: systemClock, log })
+  }
 }
 
 function readCa(file: string): string {
