@@ -129,7 +129,7 @@ const WHY: Readonly<Record<RedisFaultKind, readonly [why: string, advice: string
   ],
   not_allowed: [
     'the user may not do what the lockout does',
-    'give the user of `lockout.redis.username` the keys below the prefix and the commands of `+@read +@write +@scripting +time`',
+    'give the user of `lockout.redis.username` the keys below the prefix and the commands of `+@read +@write +@scripting +time +hello +auth`',
   ],
   no_such_database: ['it has no such database', 'correct the number at the end of `lockout.redis.url`'],
   protected: [
