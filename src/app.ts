@@ -66,7 +66,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   const metrics = createMetrics(() => {
     const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
     const inFlight = reloader.current().chain.inFlight()
-    const health = reloader.health().latest()
+    const health = { ...reloader.health().latest(), ready: isReady() }
     return { health, inFlight, lockout: counts.report(), configOk, configLoadedAt }
   })
   const refusedAccounts = createRefusedAccounts(systemClock)
@@ -89,7 +89,10 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   const reloader = createReloader(first, { load, open, onSwap, clock: systemClock, log })
   opened.defer(() => reloader.close())
   let phase: Readiness['phase'] = 'starting'
-  const readiness = () => ({ phase, ready: reloader.health().latest().ready })
+  // Without its store a `closed` lockout lets nobody in.
+  const isReady = () =>
+    reloader.health().latest().ready && (config.lockout.onStoreFailure === 'local' || counts.health().ok)
+  const readiness = () => ({ phase, ready: isReady() })
 
   const publicServer = createPublicServer({
     service: () => reloader.current().service,
@@ -112,6 +115,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     limits: { answerMs: ANSWER_MS, drainMs: DRAIN_MS },
     readiness,
     health: async () => (await reloader.health().check()).backends,
+    lockoutStore: counts.health,
     config: reloader.status,
     metrics: metrics.expose,
     log,

@@ -212,7 +212,7 @@ export const catalogue = {
   not_ready: {
     status: 503,
     title: 'The service is not ready',
-    hint: 'The daemon is starting or stopping, or (on `/readyz`) no backend can give verdicts.',
+    hint: 'The daemon is starting or stopping, or (on `/readyz`) no backend can give verdicts, or the lockout cannot count.',
     developer: 'Try again after `Retry-After`, or on another replica.',
     operator: 'If it lasts, the readiness page of the admin listener and the log tell why.',
     log: 'debug',

@@ -2,15 +2,22 @@
 import { readFileSync } from 'node:fs'
 import { systemClock } from './authentication/clock.ts'
 import type { Log } from './authentication/log.ts'
-import type { Config } from './config/config.ts'
+import type { Config, RedisConfig } from './config/config.ts'
 import { systemBoot } from './lockout/boot.ts'
+import { type StoreHealth, watchStore } from './lockout/failover/watch.ts'
 import { createFailoverStore } from './lockout/failover-store.ts'
 import { type Journal, noJournal } from './lockout/journal.ts'
 import { createMemoryStore } from './lockout/memory-store.ts'
+import type { RedisAddress } from './lockout/redis/connection.ts'
 import { createJournal } from './lockout/sqlite-journal.ts'
 import type { LockoutStore } from './lockout/store.ts'
 import { DatabaseError } from './users/database.ts'
 import { openLockoutTable } from './users/lockout-table.ts'
+
+export interface OpenedStore extends LockoutStore {
+  /** Whether counts are kept where the configuration says; costs nothing. */
+  health(): StoreHealth
+}
 
 /**
  * Opens the store. A database that cannot be used costs the counts their memory across restarts, and nobody a login; a shared
@@ -22,29 +29,41 @@ import { openLockoutTable } from './users/lockout-table.ts'
 export async function openLockoutStore(
   { lockout, database }: Pick<Config, 'lockout' | 'database'>,
   { databaseOpens, log }: { readonly databaseOpens: boolean; readonly log: Log },
-): Promise<LockoutStore> {
+): Promise<OpenedStore> {
   const { memoryBytes: bytes, onStoreFailure: onFailure } = lockout
   const memory = { clock: systemClock, log, bytes }
   if (lockout.store === 'memory') {
-    return createMemoryStore({ ...memory, journal: databaseOpens ? openJournal(database, log) : noJournal })
+    const journal = databaseOpens ? openJournal(database, log) : noJournal
+    return { ...createMemoryStore({ ...memory, journal }), health: () => ({ ok: true }) }
   }
   // Only here: its library takes memory and time at the start, and most do without.
   const { createRedisStore } = await import('./lockout/redis-store.ts')
-  const { redis, secret } = lockout
-  const { url, username, password, caFile, prefix, timeoutMs, replicas } = redis
-  const shared = createRedisStore({
+  const { prefix, timeoutMs, replicas } = lockout.redis
+  const secret = Buffer.from(lockout.secret.reveal())
+  const shared = createRedisStore({ ...redisAddress(lockout.redis), prefix, timeoutMs, secret, log })
+  // What this replica has seen itself: the shared store remembers across restarts.
+  const local = createMemoryStore(memory)
+  const store = createFailoverStore({ shared, local, replicas, onFailure, clock: systemClock, log })
+  const watch = watchStore(store)
+  return {
+    ...store,
+    health: watch.health,
+    async close() {
+      // Else its last question would be one that got no answer.
+      await watch.stop()
+      await store.close()
+    },
+  }
+}
+
+/** @throws Error when the file of its CA cannot be read */
+export function redisAddress({ url, username, password, caFile }: RedisConfig): RedisAddress {
+  return {
     url,
     ...(username !== undefined && { username }),
     ...(password && { password }),
     ...(caFile !== undefined && { ca: readCa(caFile) }),
-    prefix,
-    timeoutMs,
-    secret: Buffer.from(secret.reveal()),
-    log,
-  })
-  // What this replica has seen itself: the shared store remembers across restarts.
-  const local = createMemoryStore(memory)
-  return createFailoverStore({ shared, local, replicas, onFailure, clock: systemClock, log })
+  }
 }
 
 function readCa(file: string): string {

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import t from 'tap'
 import { type App, startApp } from '../src/app.ts'
@@ -14,6 +15,7 @@ import { backend } from './authentication/backends.ts'
 import { createCertificateAuthority } from './support/certificate-authority.ts'
 import { authenticate } from './support/daemon.ts'
 import { createLogRecorder } from './support/log-recorder.ts'
+import { startRedis } from './support/redis.ts'
 
 /** The composition: what a configuration becomes, in this process. */
 
@@ -188,6 +190,56 @@ t.test('a reload takes what can be taken, and says what cannot', async t => {
     ready: true,
     config: { ok: false, reason: 'backend local: no luck' },
   })
+})
+
+t.test('without its store a closed lockout is not ready, and it is again when the store is back', async t => {
+  const redis = await startRedis(t)
+  const yaml = (onFailure: string) => `${LOCAL}
+lockout:
+  store: redis
+  redis: { url: '${redis.url}', password: '${redis.password}', prefix: '${onFailure}', timeout: 5s }
+  on_store_failure: ${onFailure}
+  secret: as long as it must be for the keys of everybody`
+  const start = async (onFailure: string) => {
+    const app = await startApp(await configure(t.testdir(), yaml(onFailure)), createLogRecorder())
+    t.teardown(() => app.stop())
+    const readyz = async (url: string) => {
+      const reply = await fetch(`${url}/readyz`)
+      const body = (await reply.json()) as { readonly lockout_store?: { readonly ok: boolean } }
+      return { status: reply.status, body }
+    }
+    /** Nobody logs in meanwhile. */
+    const until = async (ok: boolean) => {
+      for (;;) {
+        const details = await readyz(app.adminUrl)
+        if (details.body.lockout_store?.ok === ok) return { details, shown: await readyz(app.publicUrl) }
+        await pause(20)
+      }
+    }
+    const metrics = async () => (await fetch(`${app.adminUrl}/metrics`)).text()
+    return { until, metrics }
+  }
+  const [closed, local] = [await start('closed'), await start('local')]
+  t.match(await closed.until(true), {
+    shown: { status: 200 },
+    details: { status: 200, body: { ready: true } },
+  })
+  await local.until(true)
+  await redis.stop()
+  const reason = /^Redis: /
+  t.match(await closed.until(false), {
+    shown: { status: 503, body: { code: 'not_ready' } },
+    details: { status: 503, body: { ready: false, lockout_store: { reason }, backends: [{ ok: true }] } },
+  })
+  t.match(await closed.metrics(), /^gatehouse_ready 0$/m)
+  t.match(await local.until(false), {
+    shown: { status: 200 },
+    details: { status: 200, body: { ready: true, lockout_store: { reason } } },
+  })
+  t.match(await local.metrics(), /^gatehouse_ready 1$/m)
+  await redis.start()
+  t.match(await closed.until(true), { shown: { status: 200 }, details: { body: { ready: true } } })
+  t.strictSame((await local.until(true)).details.body.lockout_store, { ok: true })
 })
 
 t.test('attempts in flight finish on the backend they began on, which is closed after the last', async t => {

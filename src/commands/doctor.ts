@@ -12,6 +12,7 @@ import { examineBackend } from './doctor/backends.ts'
 import { examineChecks } from './doctor/checks.ts'
 import { examineClients, examineConfig, examineFiles } from './doctor/files.ts'
 import { examineListeners } from './doctor/listeners.ts'
+import { examineLockoutStore } from './doctor/lockout-store.ts'
 import { readName } from './doctor/name.ts'
 import { createPersonInChain } from './doctor/person.ts'
 import { examineServed } from './doctor/served.ts'
@@ -47,7 +48,9 @@ export function doctorCommand(context: CommandContext): Command {
   }
 
   return new Command('doctor')
-    .description('look at everything live: files, database, ports, and each backend with its servers')
+    .description(
+      'look at everything live: files, database, ports, the lockout’s store, and each backend with its servers',
+    )
     .option('--user <name>', 'look for this person in the directories, instead of any one')
     .option('--backend <id>', 'look at this backend only')
     .option('--config <file>', 'the configuration file')
@@ -74,6 +77,10 @@ async function examineAll(
   for await (const finding of examineListeners(config)) report.say(finding)
   for await (const finding of examineServed(config)) report.say(finding)
   for (const finding of examineClients(config)) report.say(finding)
+  if (config.lockout.store === 'redis') {
+    report.section('lockout store')
+    for await (const finding of examineLockoutStore(config.lockout.redis)) report.say(finding)
+  }
 
   await using opened = new AsyncDisposableStack()
   const parts = {

@@ -4,12 +4,15 @@ import type { BackendHealth } from '../authentication/backend.ts'
 export interface Readiness {
   /** Attempts are answered only while `serving`. */
   readonly phase: 'starting' | 'serving' | 'stopping'
-  /** Whether at least one backend can give verdicts, as the last probes saw it. */
+  /** Whether at least one backend can give verdicts, as the last probes saw it, and attempts can be counted. */
   readonly ready: boolean
 }
 
 /** What the last probe of one backend saw. Reasons may name hosts, so they are for operators only. */
 export type BackendStatus = BackendHealth & { readonly id: string }
+
+/** Where the lockout's counts are kept: away is not to say unready, as this process may count by itself. */
+export type StoreStatus = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 /** How the last load of the configuration went. */
 export interface ConfigStatus {

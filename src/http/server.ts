@@ -14,7 +14,7 @@ import { defaultLimits, type Limits } from './limits.ts'
 import { createListener, setTls, type TlsOptions } from './listener.ts'
 import { createPatience } from './patience.ts'
 import { createSendProblem, FIXED_HEADERS, type SendAdminProblem, type SendProblem } from './problem.ts'
-import type { BackendStatus, ConfigStatus, Readiness } from './readiness.ts'
+import type { BackendStatus, ConfigStatus, Readiness, StoreStatus } from './readiness.ts'
 import { RequestFault } from './request-fault.ts'
 import { authenticateRoute } from './routes/authenticate.ts'
 import { type Explainer, explainRoute } from './routes/explain.ts'
@@ -44,6 +44,7 @@ export interface PublicServerOptions extends CommonOptions {
 
 export interface AdminServerOptions extends CommonOptions {
   readonly health: () => Promise<readonly BackendStatus[]>
+  readonly lockoutStore: () => StoreStatus
   readonly config: () => ConfigStatus
   readonly metrics: ReadMetrics
   /** The host that the listener is configured with. */
@@ -118,7 +119,8 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   app.addHook('onRequest', createPageGuard(options.host, sendProblem))
   app.register(async open => {
     livezRoute(open)
-    readyzDetailsRoute(open, { readiness, health: options.health, config: options.config })
+    const { health, lockoutStore, config } = options
+    readyzDetailsRoute(open, { readiness, health, lockoutStore, config })
     metricsRoute(open, options.metrics)
   })
   const { operators } = options

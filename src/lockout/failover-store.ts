@@ -17,6 +17,11 @@ import {
   type Place,
 } from './store.ts'
 
+export interface FailoverStore extends LockoutStore {
+  /** Why the shared store is away, as the last question to it has shown; undefined while it answers. */
+  awayBecause(): string | undefined
+}
+
 /** One attempt's leases; without the shared one, this replica let it in alone. */
 interface Lease {
   readonly shared?: string
@@ -42,7 +47,7 @@ export function createFailoverStore(parts: {
   readonly onFailure: 'local' | 'closed'
   readonly clock: Clock
   readonly log: Log
-}): LockoutStore {
+}): FailoverStore {
   const { shared, local, onFailure, clock, log } = parts
   if (!Number.isInteger(parts.replicas) || parts.replicas < 1) {
     throw new RangeError('The number of replicas must be an integer of 1 or more')
@@ -179,6 +184,8 @@ export function createFailoverStore(parts: {
       const told = await tell(() => shared.pardon(pardon), clock.now() + PARDON_MS)
       return together(told?.answer ?? [], await local.pardon(pardon))
     },
+
+    awayBecause: outage.reason,
 
     report() {
       const [ofShared, ofLocal] = [shared.report(), local.report()]

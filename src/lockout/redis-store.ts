@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Log } from '../authentication/log.ts'
 import { UnavailableError } from '../authentication/outcome.ts'
 import { createRedisConnection, type RedisAddress } from './redis/connection.ts'
-import { SCRIPT, SCRIPT_SHA } from './redis/script.ts'
+import { keyRoot, SCRIPT, SCRIPT_SHA } from './redis/script.ts'
 import { createNoteSeal } from './redis/sealed-note.ts'
 import { type Answers, type Lock, listOf, type NotedPardon, type Reply, type Request } from './redis/wire.ts'
 import type { Latest, SharedStore } from './shared-store.ts'
@@ -20,8 +20,6 @@ export interface RedisStoreOptions extends RedisAddress {
   readonly random?: () => number
 }
 
-/** Changes when what lies in Redis is written differently: replicas of two versions do not misread each other. */
-const FORMAT = 1
 const MIN_SECRET_BYTES = 32
 const TIMEOUT_MS = 250
 const MOST_ABANDONED = 10_000
@@ -42,8 +40,7 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
   }
   const notes = createNoteSeal(secret)
   const connection = createRedisConnection(options, options.timeoutMs ?? TIMEOUT_MS, log)
-  // The braces keep all keys of a cluster in one slot.
-  const root = `{${prefix}}:${FORMAT}:`
+  const root = keyRoot(prefix)
   const self = randomBytes(9).toString('base64url')
   let abandoned: string[] = []
   let latest: Latest = { pardon: 0 }

@@ -155,8 +155,11 @@ function addGauges(registers: Registry[], read: () => Reading): void {
       },
     })
 
-  gauge('ready', '1 while at least one backend can give verdicts.', [], (ready, { health }) =>
-    ready.set(Number(health.ready)),
+  gauge(
+    'ready',
+    '1 while at least one backend can give verdicts, and they can be counted.',
+    [],
+    (ready, { health }) => ready.set(Number(health.ready)),
   )
   gauge(
     'backend_up',

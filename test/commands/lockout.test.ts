@@ -61,6 +61,7 @@ async function openDesk(t: Test, answers: Partial<LockDesk> = {}) {
   const app = createAdminServer({
     log,
     readiness: () => ({ phase: 'serving', ready: true }),
+    lockoutStore: () => ({ ok: true }),
     health: async () => [],
     config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { loggablePath } from '../../src/http/problem.ts'
-import type { Readiness } from '../../src/http/readiness.ts'
+import type { Readiness, StoreStatus } from '../../src/http/readiness.ts'
 import { createAdminServer } from '../../src/http/server.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 import { alice, appWithKey, canary, createFakeCoreServer, openRaw } from './fake-core.ts'
@@ -195,6 +195,7 @@ t.test('no web page reads what the admin listener on loopback tells', async t =>
     host: '127.0.0.1',
     log: createLogRecorder(),
     readiness: () => ({ phase: 'serving', ready: true }),
+    lockoutStore: () => ({ ok: true }),
     health: async () => [],
     config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: 'up 1' }),
@@ -215,11 +216,13 @@ t.test('no web page reads what the admin listener on loopback tells', async t =>
 
 t.test('the admin listener tells reasons, and nothing of the public one', async t => {
   let now: Readiness = { phase: 'serving', ready: true }
+  let store: StoreStatus = { ok: true }
   const log = createLogRecorder()
   const app = createAdminServer({
     host: '127.0.0.1',
     log,
     readiness: () => now,
+    lockoutStore: () => store,
     health: async () => [
       {
         id: 'corp',
@@ -253,6 +256,7 @@ t.test('the admin listener tells reasons, and nothing of the public one', async 
       loaded_at: '2026-11-23T23:47:47.000Z',
       needs_restart: ['listen'],
     },
+    lockout_store: { ok: true },
     backends: [
       {
         id: 'corp',
@@ -284,6 +288,11 @@ t.test('the admin listener tells reasons, and nothing of the public one', async 
   const unready = await app.inject('/readyz')
   t.equal(unready.statusCode, 503)
   t.strictSame(unready.json(), { ready: false, phase: 'serving', ...details })
+  now = { phase: 'serving', ready: true }
+  store = { ok: false, reason: 'Redis: connect ECONNREFUSED 192.0.2.9:6379' }
+  const degraded = await app.inject('/readyz')
+  t.equal(degraded.statusCode, 200, 'where this process counts by itself meanwhile')
+  t.strictSame(degraded.json(), { ready: true, phase: 'serving', ...details, lockout_store: store })
   now = { phase: 'stopping', ready: true }
   t.equal((await app.inject('/readyz')).statusCode, 503)
   t.equal((await app.inject('/livez')).statusCode, 200)

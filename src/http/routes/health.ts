@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { SendProblem } from '../problem.ts'
-import type { BackendStatus, ConfigStatus, Readiness } from '../readiness.ts'
+import type { BackendStatus, ConfigStatus, Readiness, StoreStatus } from '../readiness.ts'
 
 const Alive = Type.Object({ status: Type.Literal('ok') })
 
@@ -33,6 +33,10 @@ const Details = Type.Object({
       description: 'Keys that are not as in the file, because only a restart can apply them',
     }),
   }),
+  lockout_store: Type.Object(
+    { ok: Type.Boolean(), reason: Type.Optional(Type.String()) },
+    { description: 'Are counts kept where the configuration says?' },
+  ),
   backends: Type.Array(
     Type.Object({
       id: Type.String(),
@@ -58,10 +62,12 @@ export function readyzDetailsRoute(
   {
     readiness,
     health,
+    lockoutStore,
     config,
   }: {
     readonly readiness: () => Readiness
     readonly health: () => Promise<readonly BackendStatus[]>
+    readonly lockoutStore: () => StoreStatus
     readonly config: () => ConfigStatus
   },
 ): void {
@@ -73,6 +79,7 @@ export function readyzDetailsRoute(
       ready: isReady(now),
       phase: now.phase,
       config: { ...load, loaded_at: rfc3339(loadedAt), needs_restart: needsRestart },
+      lockout_store: lockoutStore(),
       backends,
     })
   })

@@ -6,6 +6,8 @@ export interface Outage {
   /** The answer; undefined if there is none, or nobody is to ask now. */
   ask<T>(question: () => Promise<T>): Promise<{ readonly answer: T } | undefined>
   isOn(): boolean
+  /** Why the last question had no answer, for operators; undefined while it is not on. */
+  reason(): string | undefined
   /** Another number each time it goes or comes back: since then it may know less than we do. */
   turn(): number
 }
@@ -17,6 +19,7 @@ const RETRY_MS = 1_000
 export function createOutage(clock: Clock, log: Log, onFailure: 'local' | 'closed'): Outage {
   let retryAtMs: number | undefined
   let turn = 0
+  let reason: string | undefined
   return {
     async ask(question) {
       if (retryAtMs !== undefined) {
@@ -28,7 +31,7 @@ export function createOutage(clock: Clock, log: Log, onFailure: 'local' | 'close
         const answer = await question()
         // What was asked before it went tells nothing of its being back.
         if (retryAtMs !== undefined && before === turn) {
-          retryAtMs = undefined
+          retryAtMs = reason = undefined
           turn++
           log.warn({}, 'the shared lockout store is back')
         }
@@ -39,10 +42,12 @@ export function createOutage(clock: Clock, log: Log, onFailure: 'local' | 'close
           log.error({ err: error, on_failure: onFailure }, 'the shared lockout store is away')
         }
         retryAtMs = clock.now() + RETRY_MS
+        reason = error instanceof Error ? error.message : String(error)
         return undefined
       }
     },
     isOn: () => retryAtMs !== undefined,
+    reason: () => reason,
     turn: () => turn,
   }
 }

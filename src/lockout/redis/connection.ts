@@ -25,8 +25,9 @@ export interface RedisConnection {
   close(): void
 }
 
-/** How long a connection may take to come up, with TLS and password, and how long until the next is tried. */
-const CONNECT_MS = 1_000
+/** How long a connection may take to come up, with TLS and password, in milliseconds. */
+export const CONNECT_MS = 1_000
+/** How long until the next is tried. */
 const RETRY_MS = 250
 
 /**
@@ -37,7 +38,7 @@ const RETRY_MS = 250
  */
 export function createRedisConnection(address: RedisAddress, timeoutMs: number, log: Log): RedisConnection {
   const where = checked(address.url)
-  let ready: ReturnType<typeof newClient> | undefined
+  let ready: ReturnType<typeof createRedisClient> | undefined
   /** While one comes up; over when it is up, or not to be had. */
   let coming: Promise<void> | undefined
   let drop: ((cause: unknown) => void) | undefined
@@ -48,11 +49,12 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
   let replies = 0
 
   function open(): void {
-    const client = newClient(address)
+    const client = createRedisClient(address)
     let isOver = false
-    const lose = (cause: unknown) => {
+    const lose = (told: unknown) => {
       if (isOver) return
       isOver = true
+      const cause = withoutArguments(told)
       clearTimeout(deadline)
       ready = coming = undefined
       if (client.isOpen) client.destroy()
@@ -95,8 +97,9 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
           clearTimeout(timer)
           asking.delete(fail)
         }
-        const fail = (cause: unknown) => {
+        const fail = (told: unknown) => {
           settle()
+          const cause = withoutArguments(told)
           reject(new UnavailableError(`Redis: ${messageOf(cause)}`, 'lookup', { cause }))
         }
         const before = replies
@@ -133,7 +136,8 @@ export function createRedisConnection(address: RedisAddress, timeoutMs: number, 
   }
 }
 
-function newClient({ url, username, password, ca }: RedisAddress) {
+/** One that connects once, when it is told to; its errors need a listener. */
+export function createRedisClient({ url, username, password, ca }: RedisAddress) {
   return createClient({
     url,
     ...(username !== undefined && { username }),
@@ -162,6 +166,16 @@ function checked(url: string): string {
   return `${protocol}//${host}`
 }
 
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message || cause.name : String(cause)
+export function messageOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  // Several addresses that failed are one error without a message.
+  return cause.message || ('code' in cause ? String(cause.code) : cause.name)
+}
+
+const ARGUMENTS = /,? with args beginning with:.*/s
+
+/** Whoever does not know a command repeats what came with it: Redis before 6 our password, to HELLO. */
+export function withoutArguments(cause: unknown): unknown {
+  const message = messageOf(cause)
+  return ARGUMENTS.test(message) ? new Error(message.replace(ARGUMENTS, '')) : cause
 }

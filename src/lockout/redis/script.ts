@@ -42,3 +42,11 @@ export const SCRIPT: string = [
 ].join('\n')
 
 export const SCRIPT_SHA: string = createHash('sha1').update(SCRIPT).digest('hex')
+
+/** Changes when what lies in Redis is written differently: replicas of two versions do not misread each other. */
+const FORMAT = 1
+
+/** What every key begins with, and the script's only key. The braces keep all keys of a cluster in one slot. */
+export function keyRoot(prefix: string): string {
+  return `{${prefix}}:${FORMAT}:`
+}

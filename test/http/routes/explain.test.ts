@@ -26,6 +26,7 @@ function openDoor(t: Test, { phase = 'serving' }: { phase?: 'serving' | 'stoppin
   const app = createAdminServer({
     log,
     readiness: () => ({ phase, ready: true }),
+    lockoutStore: () => ({ ok: true }),
     health: async () => [],
     config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),

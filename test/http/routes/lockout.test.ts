@@ -59,6 +59,7 @@ function openDoor(t: Test, changes: Partial<LockDesk> = {}) {
   const app = createAdminServer({
     log: createLogRecorder(),
     readiness: () => ({ phase: 'serving', ready: true }),
+    lockoutStore: () => ({ ok: true }),
     health: async () => [],
     config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),

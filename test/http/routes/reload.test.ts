@@ -13,6 +13,7 @@ t.test('POST /admin/reload tells what came of it, and only to whoever has the to
   const app = createAdminServer({
     log: createLogRecorder(),
     readiness: () => ({ phase: 'serving', ready: true }),
+    lockoutStore: () => ({ ok: true }),
     health: async () => [],
     config: () => ({ ok: true, loadedAt: 0, needsRestart: [] }),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),

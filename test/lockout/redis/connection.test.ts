@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import t from 'tap'
 import { Secret } from '../../../src/authentication/secret.ts'
 import { LEASE_MS } from '../../../src/lockout/store.ts'
@@ -116,6 +119,24 @@ t.test('a wrong password is an outage, and in no log', async t => {
   t.equal(store.report().reachable, false)
   t.match(log.at('warn'), [{ fields: { reason: /WRONGPASS/, server: redis.url } }])
   t.notMatch(log.text(), 'nicht das richtige')
+})
+
+t.test('an old server that repeats the password gets it into no log', async t => {
+  // Word for word as Redis 5 answers HELLO.
+  const reply =
+    '-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `c4nary`, \r\n'
+  const server = createServer(socket => socket.on('error', () => {}).on('data', () => socket.write(reply)))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  const log = createLogRecorder()
+  const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const store = openRedisStore(t, redis, { log, url, password: new Secret('c4nary') })
+  const error = await reserve(store, a).catch(error => error)
+  t.match(error, { ...away, message: 'Redis: ERR unknown command `HELLO`' })
+  t.notMatch(inspect(error, { depth: 9 }), 'c4nary')
+  t.match(log.at('warn'), [{ fields: { reason: 'ERR unknown command `HELLO`' } }])
+  t.notMatch(log.text(), 'c4nary')
+  await store.close()
 })
 
 t.test('a user of its own needs no more than the keys below the prefix', async t => {
