@@ -10,7 +10,7 @@ import { playScene } from './scene.ts'
 const { maxAttempts, unfamiliar } = LOCKOUT_SETTINGS
 const { alice, bob } = corpPeople
 const MIB = 1024 ** 2
-const BUDGET_BYTES = Number(process.env.GATEHOUSE_ATTACK_MEMORY_MIB ?? 4) * MIB
+const BUDGET_BYTES = Number(process.env.GATEHOUSE_ATTACK_MEMORY_MIB ?? 1) * MIB
 /** What the process may take beside the budget: garbage that V8 has not collected yet, buffers of a thousand connections. */
 const RSS_ALLOWANCE = 96 * MIB
 /** As many as it takes to fill caches, compile code and open connections. */
