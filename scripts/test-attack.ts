@@ -41,7 +41,9 @@ const { status } = spawnSync('tap', ['--disable-coverage', `--timeout=${TIMEOUT}
 const rows: Row[] = (existsSync(rowsFile) ? readFileSync(rowsFile, 'utf8') : '')
   .split('\n')
   .filter(line => line !== '')
-  .map(line => JSON.parse(line))
+  .map((line): Row => JSON.parse(line))
+  // Files run side by side; each writes its own in order.
+  .sort((a, b) => a.file.localeCompare(b.file))
 rmSync(folder, { recursive: true })
 
 const broken = rows.filter(({ result }) => result === 'BROKEN').length

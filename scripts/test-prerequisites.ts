@@ -2,12 +2,15 @@
  * Runs once before the tests, so that test files that start side by side find Debian's servers ready.
  * Installs nothing: see test/support/debian.ts.
  */
+import { provideRedis } from '../test/support/redis.ts'
 import { provideSamba } from '../test/support/samba-domain.ts'
 import { provideSlapd } from '../test/support/slapd.ts'
 
 try {
   const slapd = await provideSlapd()
   process.stderr.write(`test prerequisites: ${slapd.path}\n`)
+  const redis = await provideRedis()
+  process.stderr.write(`test prerequisites: ${redis.path}\n`)
   const samba = await provideSamba()
   process.stderr.write(`test prerequisites: ${samba.program.root}${samba.program.path}, ${samba.pristine}\n`)
 } catch (error) {

@@ -39,8 +39,11 @@ export interface Counts {
     how: { readonly resolved: boolean; readonly forgotten: boolean; readonly note: LockNote },
   ): boolean
   pass(counter: Counter, nowMs: number): void
-  /** @param held the counter of this key, where it is known */
-  clear(key: string, held: Counter | undefined, nowMs: number): void
+  /**
+   * @param held the counter of this key, where it is known
+   * @param startedAtMs when the attempt that was right began
+   */
+  clear(key: string, held: Counter | undefined, startedAtMs: number, nowMs: number): void
   /** Somebody came by while it was locked. */
   remark(counter: Counter, note: LockNote, nowMs: number): void
   /**
@@ -65,7 +68,7 @@ export function createCounts(options: {
   readonly random: () => number
 }): Counts {
   const { bytes, journal, random } = options
-  const unresolved = createUnresolved(bytes.unresolved)
+  const unresolved = createUnresolved(bytes.unresolved, key => journal.put(key, undefined))
   const partitions = [
     createPartition(bytes.accounts, onEvict),
     createPartition(bytes.pairs, onEvict),
@@ -91,7 +94,7 @@ export function createCounts(options: {
   /** From now on exact, and written down. */
   function write(
     { key, kind, owner }: Pick<Counter, 'key' | 'kind' | 'owner'>,
-    entry: Pick<Entry, 'record' | 'exactUntilMs' | 'note'>,
+    entry: Pick<Entry, 'record' | 'exactUntilMs' | 'keepUntilMs' | 'note'>,
     nowMs: number,
   ): void {
     unresolved.forgetLock(key)
@@ -130,11 +133,7 @@ export function createCounts(options: {
     enter(counter, nowMs) {
       const { key, kind, owner, account } = counter
       const partition = at(kind)
-      const entry = partition.find(key) ?? {
-        kind,
-        ...(owner !== undefined && { owner }),
-        record: policy.EMPTY,
-      }
+      const entry = partition.find(key) ?? { kind, owner, record: policy.EMPTY }
       const { record } = entry
       partition.keep(key, { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }, nowMs)
     },
@@ -154,7 +153,12 @@ export function createCounts(options: {
       if (record === before) return false
       if (resolved || !isSketched(counter) || isExact(entry, nowMs)) {
         const exactUntilMs = entry?.exactUntilMs
-        const more = { ...(exactUntilMs !== undefined && { exactUntilMs }), ...(locked && { note }) }
+        const more = {
+          ...(exactUntilMs !== undefined && { exactUntilMs }),
+          // A directory forgets nothing because we did: what counts there is kept like a lock.
+          ...(kind === 'directory' && { keepUntilMs: nowMs + limit.windowMs }),
+          ...(locked && { note }),
+        }
         write(counter, { record, ...more }, nowMs)
         return locked
       }
@@ -163,7 +167,7 @@ export function createCounts(options: {
       else {
         const { lock } = record
         unresolved.lock(key, { kind, ...(owner !== undefined && { owner }), lock, note })
-        journal.put(key, { what: 'unresolved', kind, lock })
+        journal.put(key, { what: 'unresolved', kind, ...(owner !== undefined && { owner }), lock })
       }
       return locked
     },
@@ -175,16 +179,23 @@ export function createCounts(options: {
       if (record !== before) write(counter, { ...entry, record }, nowMs)
     },
 
-    clear(key, held, nowMs) {
+    clear(key, held, startedAtMs, nowMs) {
       const entry = held === undefined ? find(key) : at(held.kind).find(key)
       const { kind, owner } = held ?? entry ?? { kind: 'pair' }
       const mayBeSketched = held === undefined || isSketched(held)
       const sketchedLock = mayBeSketched && !isExact(entry, nowMs) ? unresolved.lockOf(key, nowMs) : undefined
       const lock = sketchedLock ?? entry?.record.lock
       if (lock !== undefined && lock.untilMs > nowMs) return
+      if (kind === 'directory') {
+        // The directory may have counted the failure of an attempt beside this one after it had started afresh.
+        if (entry === undefined) return
+        const record = policy.clear(entry.record, nowMs, startedAtMs)
+        write({ key, kind, owner }, { ...entry, record }, nowMs)
+        return
+      }
       const forgottenAtMs = mayBeSketched ? unresolved.forgottenAtMs(key, nowMs) : undefined
       if (isExact(entry, nowMs) || forgottenAtMs !== undefined) {
-        empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+        empty({ key, kind, owner }, entry, forgottenAtMs, nowMs)
       }
     },
 
@@ -203,7 +214,7 @@ export function createCounts(options: {
       const named = isOurs ? entry && namedOf(entry) : unresolvedLock(key, nowMs)
       if (entry === undefined && forgottenAtMs === undefined) return undefined
       const { kind, owner } = entry ?? named ?? { kind: 'pair' }
-      empty({ key, kind, ...(owner !== undefined && { owner }) }, entry, forgottenAtMs, nowMs)
+      empty({ key, kind, owner }, entry, forgottenAtMs, nowMs)
       return named && heldLock(key, named, nowMs)
     },
 

@@ -22,8 +22,8 @@ export type Saved =
       readonly record: Omit<LockoutRecord, 'inFlight'>
     }
   | { readonly what: 'profile'; readonly profile: Profile }
-  /** The lock of a name that may be nobody's. */
-  | { readonly what: 'unresolved'; readonly kind: LockKind; readonly lock: Lock }
+  /** The lock of a name that may be nobody's; of the newest ones only, so that a flood of names fills no disk. */
+  | { readonly what: 'unresolved'; readonly kind: LockKind; readonly owner?: string; readonly lock: Lock }
 
 /** All times are milliseconds of the process's monotonic clock; how they are written down is the journal's business. */
 export interface Journal {

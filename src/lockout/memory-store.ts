@@ -148,9 +148,10 @@ export function createMemoryStore(options: {
   }
 
   function settle(id: string, ending: Ending, note: LockNote, nowMs: number): boolean {
-    const held = leases.get(id)?.held
-    if (held === undefined) return false
+    const lease = leases.get(id)
+    if (lease === undefined) return false
     leases.delete(id)
+    const { held, overAtMs } = lease
     const { failed, cleared, passed, familiar, resolved: found } = ending
     const resolved = found.subjects.length > 0
     const how = { resolved, forgotten: !resolved && isBeyondItsSource(failed, nowMs), note }
@@ -161,7 +162,7 @@ export function createMemoryStore(options: {
       // May pin a key beyond the budget that the lease doesn't hold; no more of these than leases can be open.
       if (counts.fail(counter, nowMs, how) && !counter.watched) locked = true
     }
-    for (const key of cleared) counts.clear(key, held.get(key), nowMs)
+    for (const key of cleared) counts.clear(key, held.get(key), overAtMs - LEASE_MS, nowMs)
     for (const place of passed) counts.pass(heldOf(held, place) ?? choose(place, nowMs), nowMs)
     for (const counter of held.values()) counts.leave(counter, nowMs)
     if (familiar !== undefined) profiles.welcome(familiar.source, familiar.profiles, nowMs)

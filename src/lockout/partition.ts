@@ -9,6 +9,8 @@ export interface Entry {
   readonly record: LockoutRecord
   /** Until then this alone tells of the key, whatever the sketch says. */
   readonly exactUntilMs?: number
+  /** Until then nothing pushes its failures out. */
+  readonly keepUntilMs?: number
   /** While it is locked. */
   readonly note?: LockNote
 }
@@ -42,7 +44,7 @@ const NOTE_BYTES = 200
 
 /**
  * Half of the room is for records that only count failures, least recently used first to go. The other half is for
- * those that are locked or have attempts in flight.
+ * those that are locked, have attempts in flight or count at a directory that locks by itself.
  *
  * @param onEvict told of each record that is pushed out
  */
@@ -61,7 +63,7 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
   function keep(key: string, entry: Entry, nowMs: number): void {
     const before = pinned.get(key)
     if (before !== undefined) pinnedBytes -= bytesOf(before)
-    if (isPinned(entry.record, nowMs)) {
+    if (mustStay(entry, nowMs)) {
       if (before === undefined) counting.delete(key)
       const kept = withRoomForNote(entry, nowMs)
       pinned.set(key, kept)
@@ -86,7 +88,7 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
     find: (key, looks) => pinned.get(key) ?? (looks ? counting.peek(key) : counting.get(key)),
     sweep(nowMs) {
       for (const [key, entry] of pinned) {
-        if (!isPinned(entry.record, nowMs)) keep(key, entry, nowMs)
+        if (!mustStay(entry, nowMs)) keep(key, entry, nowMs)
       }
     },
     *entries() {
@@ -103,6 +105,11 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
     size: () => pinned.size + counting.size,
     bytes: () => pinnedBytes + counting.calculatedSize,
   }
+}
+
+function mustStay({ record, keepUntilMs }: Entry, nowMs: number): boolean {
+  const keeps = record.failures.length > 0 && keepUntilMs !== undefined && keepUntilMs > nowMs
+  return keeps || isPinned(record, nowMs)
 }
 
 function bytesOf({ record: { failures, inFlight, lock }, note }: Entry): number {

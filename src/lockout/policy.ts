@@ -119,10 +119,19 @@ export function fail(
   return { record: { failures: [], inFlight, lock: { untilMs, tier } }, locked: true }
 }
 
-/** A guess was right: the count starts afresh. A lock that was set meanwhile stays. */
-export function clear(record: LockoutRecord, nowMs: number): LockoutRecord {
+/**
+ * A guess was right: the count starts afresh. A lock that was set meanwhile stays.
+ *
+ * @param keepFromMs failures from then on stay, too
+ */
+export function clear(
+  record: LockoutRecord,
+  nowMs: number,
+  keepFromMs = Number.POSITIVE_INFINITY,
+): LockoutRecord {
   const { inFlight, lock } = record
-  return { failures: [], inFlight, ...(lock && isLocked(record, nowMs) && { lock }) }
+  const failures = record.failures.filter(({ atMs }) => atMs >= keepFromMs)
+  return { failures, inFlight, ...(lock && isLocked(record, nowMs) && { lock }) }
 }
 
 /** A guess was right where that clears nothing: a half-open key counts again, its next lock is still a longer one. */

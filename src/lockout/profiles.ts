@@ -26,16 +26,36 @@ const PROFILE_BYTES = 600
 const FAMILIAR_BYTES = 200
 const LINK_BYTES = 100
 
-/** The profiles of the accounts that were used last, within so many bytes. */
+/** So much of the room is for accounts that somebody has logged in to. */
+const WELCOME_PART = 0.75
+
+/**
+ * The profiles of the accounts that were used last, within so many bytes. Those that a right password was given for are apart, so
+ * that guessing at everybody makes nobody's machines unfamiliar.
+ */
 export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Profiles {
-  const profiles = new LRUCache<string, Profile>({
-    maxSize: bytes,
-    sizeCalculation: ({ familiar, subjects, names }) =>
-      PROFILE_BYTES + familiar.length * FAMILIAR_BYTES + (subjects.length + names.length) * LINK_BYTES,
-    dispose(_, key, reason) {
-      if (reason === 'evict') journal.put(key, undefined)
+  const welcomed = open(bytes * WELCOME_PART)
+  const found = open(bytes * (1 - WELCOME_PART))
+  const profiles = {
+    get: (key: string) => welcomed.get(key) ?? found.get(key),
+    peek: (key: string) => welcomed.peek(key) ?? found.peek(key),
+    set(key: string, profile: Profile) {
+      const [here, there] = profile.familiar.length > 0 ? [welcomed, found] : [found, welcomed]
+      there.delete(key)
+      here.set(key, profile)
     },
-  })
+  }
+
+  function open(room: number): LRUCache<string, Profile> {
+    return new LRUCache({
+      maxSize: Math.floor(room),
+      sizeCalculation: ({ familiar, subjects, names }) =>
+        PROFILE_BYTES + familiar.length * FAMILIAR_BYTES + (subjects.length + names.length) * LINK_BYTES,
+      dispose(_, key, reason) {
+        if (reason === 'evict') journal.put(key, undefined)
+      },
+    })
+  }
 
   function change(key: string, changes: Partial<Profile>): void {
     const profile = { ...(profiles.get(key) ?? NOBODY), ...changes }
@@ -78,13 +98,13 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
     },
 
     linked(keys) {
-      const found = new Set(keys)
+      const linked = new Set(keys)
       // A set hands out what is added while it is gone through.
-      for (const key of found) {
+      for (const key of linked) {
         const { subjects, names } = profiles.peek(key) ?? NOBODY
-        for (const other of [...subjects, ...names]) found.add(other)
+        for (const other of [...subjects, ...names]) linked.add(other)
       }
-      return found
+      return linked
     },
 
     restore(key, profile, nowMs) {
@@ -94,8 +114,8 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
       }
     },
 
-    size: () => profiles.size,
-    bytes: () => profiles.calculatedSize,
+    size: () => welcomed.size + found.size,
+    bytes: () => welcomed.calculatedSize + found.calculatedSize,
   }
 }
 

@@ -19,8 +19,10 @@ export function restore(
       case 'profile':
         profiles.restore(key, saved.profile, nowMs)
         break
-      case 'unresolved':
-        counts.unresolved.lock(key, { kind: saved.kind, lock: saved.lock })
+      case 'unresolved': {
+        const { kind, owner, lock } = saved
+        counts.unresolved.lock(key, { kind, ...(owner !== undefined && { owner }), lock })
+      }
     }
   }
 }

@@ -78,7 +78,12 @@ const Row = Type.Object({
         names: Type.Array(Type.String()),
       }),
     }),
-    Type.Object({ what: Type.Literal('unresolved'), kind: Kind, lock: Lock }),
+    Type.Object({
+      what: Type.Literal('unresolved'),
+      kind: Kind,
+      owner: Type.Optional(Type.String()),
+      lock: Lock,
+    }),
   ]),
 })
 type Row = Omit<Static<typeof Row>, 'saved'> & { readonly saved: Saved }
@@ -183,8 +188,10 @@ function withTimes(saved: Saved, move: (ms: number) => number): Saved {
         record: { failures, ...(lock && { lock }) },
       }
     }
-    case 'unresolved':
-      return { what: saved.what, kind: saved.kind, lock: moveLock(saved.lock) }
+    case 'unresolved': {
+      const { what, kind, owner, lock } = saved
+      return { what, kind, ...(owner !== undefined && { owner }), lock: moveLock(lock) }
+    }
     case 'profile': {
       const { familiar, subjects, names } = saved.profile
       return {

@@ -71,10 +71,9 @@ export function createSketch(bytes: number): Sketch {
 
   function turn(nowMs: number): void {
     if (startedAtMs === Number.NEGATIVE_INFINITY) startedAtMs = nowMs
+    if (nowMs - startedAtMs < longestMs / (SLICES - 1)) return
+    // Four slices have been under way since the last failure in this one: a whole window.
     const next = (current + 1) % SLICES
-    const isFree = (lastFailure[next] ?? 0) + longestMs <= nowMs
-    // A window that has only just become longer may need the oldest slice still.
-    if (nowMs - startedAtMs < longestMs / (SLICES - 1) || !isFree) return
     counts.fill(0, next * ROWS * width, (next + 1) * ROWS * width)
     lastFailure[next] = Number.NEGATIVE_INFINITY
     serials[next] = (serials[current] ?? 0) + 1

@@ -48,7 +48,10 @@ export interface Taken {
 /** What an ended attempt costs. A key in `failed` and in `cleared` is cleared. */
 export interface Ending {
   readonly failed: readonly Place[]
-  /** Keys whose count starts afresh. */
+  /**
+   * Keys whose count starts afresh. At a directory that locks by itself only what was counted before the lease was opened is
+   * forgotten: a failure beside it may have been verified after the right password, and then it counts there.
+   */
   readonly cleared: readonly string[]
   /** Keys that are half-open no longer. */
   readonly passed: readonly Place[]

@@ -40,14 +40,20 @@ export interface Unresolved {
 const MOST_NAMED = 1_000
 const NAMED_BYTES = 700
 
-/** @param bytes three quarters of it for the sketch */
-export function createUnresolved(bytes: number): Unresolved {
+/**
+ * @param bytes three quarters of it for the sketch
+ * @param onForget told of each lock that is no longer one of the newest
+ */
+export function createUnresolved(bytes: number, onForget: (key: string) => void): Unresolved {
   const sketch = createSketch(bytes * 0.75)
   /** In the order in which somebody last came by. */
   const newest = new LRUCache<string, NamedLock>({
     max: MOST_NAMED,
     maxSize: Math.floor(bytes * 0.25),
     sizeCalculation: ({ note }) => NAMED_BYTES + (note === undefined ? 0 : bytesOfNote(note)),
+    dispose(_, key, reason) {
+      if (reason === 'evict') onForget(key)
+    },
   })
 
   function failuresOf(key: string, lock: Lock | undefined, limit: Limit, nowMs: number): readonly Failure[] {

@@ -11,9 +11,12 @@ import { type Played, playScene, type Stage } from './scene.ts'
 const MIB = 1024 ** 2
 /** Of the floods with names and sources that are nobody's. Small, so that the short form fills it many times over. */
 const BUDGET_BYTES = Number(process.env.GATEHOUSE_ATTACK_MEMORY_MIB ?? 4) * MIB
+/** As the configuration has it by default. */
+const DAEMON_BYTES = 64 * MIB
 /** What this process may take beside the budget: compiled code, garbage that V8 keeps pages for, tap. */
 const HEAP_ALLOWANCE = 8 * MIB
 const RSS_ALLOWANCE = 96 * MIB
+const HOUR_MS = 3_600_000
 /** All of a flood within the shortest lock of an account. */
 const FLOOD_MS = LOCKOUT_SETTINGS.unfamiliar.durationsMs[0] * 0.5
 const { unfamiliar, maxAttempts } = LOCKOUT_SETTINGS
@@ -47,8 +50,9 @@ async function flood(
   { t, chance, sources }: Stage,
   attempts: number,
   attempt: (desk: Desk, index: number) => Promise<unknown>,
+  budgetBytes = BUDGET_BYTES,
 ): Promise<[Played, Played]> {
-  const desk = openDesk([...people, ALICE, BOB], { chance, bytes: BUDGET_BYTES })
+  const desk = openDesk([...people, ALICE, BOB], { chance, bytes: budgetBytes })
   const owner = openTally()
   await owner.count(desk.login('alice', ALICE.password, OFFICE))
   for (let guess = 0; guess < unfamiliar.maxAttempts; guess++) await desk.guess('alice', newMachine(guess))
@@ -79,7 +83,7 @@ async function flood(
   t.equal(await desk.login('bob', BOB.password, ATTACKER), 'locked_out', 'so the fifth locks')
 
   const heapBytes = Math.max(0, after.heapBytes - before.heapBytes)
-  t.ok(heapBytes <= BUDGET_BYTES + HEAP_ALLOWANCE, `the heap grew by ${heapBytes} bytes`)
+  t.ok(heapBytes <= budgetBytes + HEAP_ALLOWANCE, `the heap grew by ${heapBytes} bytes`)
   const guesses = {
     verified: desk.directory.of(ALICE).wrong,
     bound: unfamiliar.maxAttempts + desk.twins(ALICE),
@@ -89,14 +93,14 @@ async function flood(
       of: 'what is accounted for',
       guesses,
       logins: loginsOf(owner, 0),
-      memory: { bytes: mostBytes, mostBytes: BUDGET_BYTES, what: 'accounted' },
+      memory: { bytes: mostBytes, mostBytes: budgetBytes, what: 'accounted' },
     },
     {
       of: 'what the process took',
       guesses,
       memory: {
         bytes: Math.max(0, after.rssBytes - before.rssBytes),
-        mostBytes: BUDGET_BYTES + RSS_ALLOWANCE,
+        mostBytes: budgetBytes + RSS_ALLOWANCE,
         what: 'RSS',
       },
     },
@@ -119,8 +123,74 @@ playScene('four times as many sources as there is room, each with a name', async
   )
 })
 
-playScene('every real name guessed at once from many subnets', stage =>
-  flood(stage, people.length, (desk, index) =>
-    desk.guess((people[index] ?? ALICE).names[0], distantSource(index % stage.sources)),
+playScene('4,000 real names guessed from many subnets, in the room that a daemon has', stage =>
+  flood(
+    stage,
+    people.length,
+    (desk, index) => desk.guess((people[index] ?? ALICE).names[0], distantSource(index % stage.sources)),
+    DAEMON_BYTES,
   ),
+)
+
+/** Guesses once at each of more people than the room has profiles for. */
+async function guessAtEverybody(desk: Desk, round: number): Promise<void> {
+  for (const [index, { names }] of people.entries()) {
+    await desk.guess(names[0], distantSource(round * people.length + index))
+    desk.clock.advance(FLOOD_MS / people.length)
+  }
+}
+
+playScene(
+  'every real name guessed overnight, in too little room, and the owner in the morning',
+  async stage => {
+    const { t, chance } = stage
+    const desk = openDesk([...people, ALICE], { chance, bytes: BUDGET_BYTES })
+    const owner = openTally()
+    t.equal(await desk.login('alice', ALICE.password, OFFICE), 'accepted', 'she was here before')
+    for (let round = 0; round < 3; round++) {
+      await guessAtEverybody(desk, round)
+      desk.clock.advance(HOUR_MS)
+    }
+    for (let guess = 0; guess < unfamiliar.maxAttempts; guess++) await desk.guess('alice', newMachine(guess))
+    t.equal(
+      await desk.login('alice', ALICE.password, newMachine(100)),
+      'locked_out',
+      'strangers are locked out',
+    )
+    await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    return {
+      guesses: {
+        verified: desk.directory.of(ALICE).wrong,
+        bound: unfamiliar.maxAttempts + desk.twins(ALICE),
+      },
+      logins: loginsOf(owner, 0),
+      memory: desk.memory(),
+    }
+  },
+)
+
+playScene(
+  'a directory that locks at 10: every real name guessed between the guesses, in too little room',
+  async stage => {
+    const { t, chance } = stage
+    const ownLock = { threshold: 10, windowMs: HOUR_MS }
+    const desk = openDesk([...people, ALICE, BOB], { chance, bytes: BUDGET_BYTES, ownLock })
+    const owner = openTally()
+    await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    for (let round = 0; round < 4; round++) {
+      for (let guess = 0; guess < 4; guess++) await desk.guess('bob', newMachine(round * 10 + guess))
+      await guessAtEverybody(desk, round)
+      await owner.count(desk.login('alice', ALICE.password, OFFICE))
+    }
+    t.equal(desk.directory.of(BOB).locks, 0, 'the directory never locked him')
+    return {
+      guesses: {
+        verified: desk.directory.of(BOB).mostBad,
+        bound: ownLock.threshold - 1,
+        unit: 'in a row',
+      },
+      logins: loginsOf(owner, 0),
+      memory: desk.memory(),
+    }
+  },
 )

@@ -3,6 +3,7 @@
  * of the table, or more. Whatever plays it, the use case in this process or a real daemon, hands back the same numbers.
  */
 import { appendFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Chance, createChance } from '../support/chance.ts'
 
@@ -34,6 +35,8 @@ export interface Played {
 
 /** One line of the table, as a file of JSON lines carries it from the scenes to whoever prints them. */
 export interface Row extends Partial<Played> {
+  /** Where it is played. */
+  readonly file: string
   readonly attack: string
   readonly result: 'held' | 'BROKEN'
 }
@@ -102,8 +105,9 @@ function holdBounds(t: Test, { of = 'the attack', guesses, logins, memory }: Pla
   }
 }
 
-function write(row: Row): void {
-  if (rowsFile !== undefined) appendFileSync(rowsFile, `${JSON.stringify(row)}\n`)
+function write(row: Omit<Row, 'file'>): void {
+  const file = basename(process.argv[1] ?? '')
+  if (rowsFile !== undefined) appendFileSync(rowsFile, `${JSON.stringify({ file, ...row })}\n`)
 }
 
 function numberFrom(name: string, otherwise: number): number {

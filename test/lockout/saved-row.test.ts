@@ -89,6 +89,7 @@ t.test('whatever is saved comes back the same', async t => {
     ),
     fc.record({ what: fc.constant('profile' as const), profile }),
     fc.record({ what: fc.constant('unresolved' as const), kind, lock }),
+    fc.record({ what: fc.constant('unresolved' as const), kind, owner: key, lock }),
   )
   const sorted = (saved: Saved): Saved => {
     if (saved.what !== 'record') return saved

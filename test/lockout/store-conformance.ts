@@ -90,6 +90,27 @@ export function storeConformance(t: Test, open: Open, { runs = 200 }: { readonly
     t.equal(await guess(store, directory), true)
   })
 
+  t.test(
+    'a right password at a directory forgets what was counted before it began, and nothing beside it',
+    async t => {
+      const { store, advance } = await open(t)
+      const directory = counter('d', { ...LIMIT, sinceLast: true }, { kind: 'directory' })
+      const cleared = endingOf({ cleared: [directory.key] })
+      await guess(store, directory)
+      await advance(1_000)
+      const right = await place(store, directory)
+      await advance(1_000)
+      // Who of the two came first there is not known.
+      await guess(store, directory)
+      await advance(1_000)
+      await store.end(right, cleared, NOBODY)
+      t.match(await store.inspect([directory]), [{ failures: 1, inFlight: 0 }])
+      await advance(1_000)
+      await store.end(await place(store, directory), cleared, NOBODY)
+      t.match(await store.inspect([directory]), [{ failures: 0, inFlight: 0 }])
+    },
+  )
+
   t.test('inspecting tells kinds, failures, places and locks, and changes nothing', async t => {
     const { store, advance } = await open(t)
     const fresh = { kind: 'pair', failures: 0, limit: 3, inFlight: 0 }

@@ -1,4 +1,4 @@
-import { globSync, writeFileSync } from 'node:fs'
+import { globSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { provideDebianProgram } from './debian.ts'
 
@@ -8,10 +8,18 @@ export interface FakeWall {
   readonly env: Readonly<Record<string, string>>
   /** From now on the wall clock is so many milliseconds ahead; behind, if negative. */
   shift(milliseconds: number): void
+  /** From now on the wall clock stands still, at so many milliseconds since the Unix epoch. */
+  stopAt(milliseconds: number): void
 }
 
-/** @param folder where the file is kept that the process reads the time from */
-export async function provideFakeWall(folder: string): Promise<FakeWall> {
+/**
+ * @param folder where the file is kept that the process reads the time from
+ * @param options.atOnce the process looks at the file whenever it asks for the time; else within a second
+ */
+export async function provideFakeWall(
+  folder: string,
+  { atOnce = false }: { readonly atOnce?: boolean } = {},
+): Promise<FakeWall> {
   const { root } = await provideDebianProgram({
     name: 'faketime',
     program: '/usr/bin/faketime',
@@ -28,10 +36,16 @@ export async function provideFakeWall(folder: string): Promise<FakeWall> {
     env: {
       LD_PRELOAD: library,
       FAKETIME_TIMESTAMP_FILE: file,
-      FAKETIME_CACHE_DURATION: '1',
+      ...(atOnce ? { FAKETIME_NO_CACHE: '1' } : { FAKETIME_CACHE_DURATION: '1' }),
+      FAKETIME_FMT: '%s',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
       DONT_FAKE_MONOTONIC: '1',
     },
     shift,
+    stopAt(milliseconds) {
+      // In the middle of the millisecond, for what is read is rounded down. Renamed, so that nobody reads half a time.
+      writeFileSync(`${file}.new`, `${((milliseconds + 0.5) / 1_000).toFixed(4)}\n`)
+      renameSync(`${file}.new`, file)
+    },
   }
 }
