@@ -1,31 +1,59 @@
 /** Where the lockout of this configuration keeps its counts: in this process and its database, or in a store that replicas share. */
+import { readFileSync } from 'node:fs'
 import { systemClock } from './authentication/clock.ts'
 import type { Log } from './authentication/log.ts'
 import type { Config } from './config/config.ts'
 import { systemBoot } from './lockout/boot.ts'
+import { createFailoverStore } from './lockout/failover-store.ts'
 import { type Journal, noJournal } from './lockout/journal.ts'
 import { createMemoryStore } from './lockout/memory-store.ts'
+import { createRedisStore } from './lockout/redis-store.ts'
 import { createJournal } from './lockout/sqlite-journal.ts'
 import type { LockoutStore } from './lockout/store.ts'
 import { DatabaseError } from './users/database.ts'
 import { openLockoutTable } from './users/lockout-table.ts'
 
 /**
- * Opens the store. A database that cannot be used costs the counts their memory across restarts, and nobody a login.
+ * Opens the store. A database that cannot be used costs the counts their memory across restarts, and nobody a login; a shared
+ * store that is away is waited for in the background.
  *
  * @param databaseOpens false where it has been tried and does not: it is not tried again
+ * @throws Error when the file of its CA cannot be read
  */
 export function openLockoutStore(
   { lockout, database }: Pick<Config, 'lockout' | 'database'>,
   { databaseOpens, log }: { readonly databaseOpens: boolean; readonly log: Log },
 ): LockoutStore {
-  const { memoryBytes: bytes } = lockout
-  return createMemoryStore({
-    clock: systemClock,
+  const { memoryBytes: bytes, onStoreFailure: onFailure } = lockout
+  const memory = { clock: systemClock, log, bytes }
+  if (lockout.store === 'memory') {
+    return createMemoryStore({ ...memory, journal: databaseOpens ? openJournal(database, log) : noJournal })
+  }
+  const { redis, secret } = lockout
+  const { url, username, password, caFile, prefix, timeoutMs, replicas } = redis
+  const shared = createRedisStore({
+    url,
+    ...(username !== undefined && { username }),
+    ...(password && { password }),
+    ...(caFile !== undefined && { ca: readCa(caFile) }),
+    prefix,
+    timeoutMs,
+    secret: Buffer.from(secret.reveal()),
     log,
-    bytes,
-    journal: databaseOpens ? openJournal(database, log) : noJournal,
   })
+  // What this replica has seen itself: the shared store remembers across restarts.
+  const local = createMemoryStore(memory)
+  return createFailoverStore({ shared, local, replicas, onFailure, clock: systemClock, log })
+}
+
+function readCa(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new Error(`lockout.redis.ca_file: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    })
+  }
 }
 
 function openJournal(database: string, log: Log): Journal {

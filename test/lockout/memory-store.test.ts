@@ -380,11 +380,11 @@ t.test('what is pushed out is forgotten by the journal, too', async t => {
 
 t.test('of names that nobody has, the journal keeps the newest locks and no flood of them', async t => {
   const { store, journal } = setUp()
-  for (let i = 0; i < 3_000; i++) await guess(store, counter(`name ${i}`, ONCE, { unresolved: true }))
+  for (let i = 0; i < 300; i++) await guess(store, counter(`name ${i}`, ONCE, { unresolved: true }))
   const { unresolved = 0 } = store.report().records
-  t.ok(unresolved > 50 && unresolved <= 1_000)
+  t.ok(unresolved > 50 && unresolved < 300)
   t.equal(journal.saved.size, unresolved)
-  t.ok(journal.saved.has(key('name 2999')))
+  t.ok(journal.saved.has(key('name 299')))
 })
 
 t.test('failures of a name that was cleared or pardoned do not come back from the sketch', async t => {

@@ -37,6 +37,12 @@ export const NOT_NOW: Outcome = {
   reason: 'the password may not be checked now',
 }
 
+/** Not sent again at least so long (lockout.md, AD shield), in milliseconds. */
+const REMEMBERED_MS = 60_000
+/** Our clock and the directory's need not agree. */
+const LONGER_MS = 60_000
+const DAY_MS = 86_400_000
+
 /** The largest that Windows takes, 99,999 minutes: what lasts longer is left to the entry's own count. */
 const LONGEST_WINDOW_MS = 99_999 * 60_000
 
@@ -94,7 +100,7 @@ export function createShield(
 
   function watch(): Watch {
     const page = ledger.open()
-    let sent: { readonly person: Person; readonly attempt: Attempt } | undefined
+    let sent: { readonly person: Person; readonly attempt: Attempt; readonly windowMs: number } | undefined
 
     return {
       mayUseKept: async ({ badPasswords }) =>
@@ -115,18 +121,18 @@ export function createShield(
           const refusal = await take(page, person, badPasswords, holding, attempt)
           if (refusal) return refusal
         }
-        sent = { person, attempt }
+        sent = { person, attempt, windowMs: holding?.windowMs ?? 0 }
         return undefined
       },
 
       learn(refusal) {
         page.end(endOf(refusal))
         if (sent === undefined) return
-        const { person, attempt } = sent
-        const { id } = person.user
+        const { person, attempt, windowMs } = sent
         const setAt = person.badPasswords?.passwordSetAt ?? ''
-        if (refusal === undefined) wrongPasswords.forget(id)
-        if (refusal?.outcome === 'wrong_password') wrongPasswords.remember(id, setAt, attempt.password)
+        if (refusal?.outcome === 'wrong_password') {
+          wrongPasswords.remember(person.user.id, setAt, attempt.password, rememberedMs(setAt, windowMs))
+        }
       },
 
       close(outcome) {
@@ -138,6 +144,15 @@ export function createShield(
   }
 
   return { watch }
+}
+
+/**
+ * How long the same wrong password is not sent again. A phone that goes on with an old one would else use up what the account
+ * may fail: so until the directory has forgotten the failure, too. Where the entry does not tell when the password was
+ * changed, what has become right since must be tried soon.
+ */
+function rememberedMs(setAt: string, windowMs: number): number {
+  return setAt === '' ? REMEMBERED_MS : Math.min(Math.max(REMEMBERED_MS, windowMs + LONGER_MS), DAY_MS)
 }
 
 /** Whatever does not prove the password right may have been counted by the directory. */

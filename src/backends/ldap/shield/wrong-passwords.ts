@@ -3,14 +3,14 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock, Secret } from '../../../plugin.ts'
 
 export interface WrongPasswords {
-  /** @param setAt changes with the right password: what was wrong before may be right since */
-  remember(subject: string, setAt: string, password: Secret): void
+  /**
+   * @param setAt changes with the right password: what was wrong before may be right since
+   * @param forMs how long, from the answer on, in milliseconds
+   */
+  remember(subject: string, setAt: string, password: Secret, forMs: number): void
   isRemembered(subject: string, setAt: string, password: Secret): boolean
-  forget(subject: string): void
 }
 
-/** How long, from the answer on, in milliseconds. */
-const REMEMBERED_MS = 60_000
 /** The oldest go first. */
 const MAX_SUBJECTS = 10_000
 const MAX_PASSWORDS = 8
@@ -38,8 +38,8 @@ export function createWrongPasswords(clock: Clock): WrongPasswords {
   }
 
   return {
-    remember(subject, setAt, password) {
-      const wrong = { hash: hash(subject, setAt, password), untilMs: clock.now() + REMEMBERED_MS }
+    remember(subject, setAt, password, forMs) {
+      const wrong = { hash: hash(subject, setAt, password), untilMs: clock.now() + forMs }
       const others = current(subject).filter(other => other.hash !== wrong.hash)
       known.delete(subject)
       known.set(subject, [...others, wrong].slice(-MAX_PASSWORDS))
@@ -54,6 +54,5 @@ export function createWrongPasswords(clock: Clock): WrongPasswords {
       const wanted = hash(subject, setAt, password)
       return wrong.some(({ hash }) => hash === wanted)
     },
-    forget: subject => void known.delete(subject),
   }
 }
