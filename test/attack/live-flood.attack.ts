@@ -17,8 +17,8 @@ const RSS_ALLOWANCE = 96 * MIB
 const WARM_UP = 4_000
 /** Attempts under way at the same time. */
 const AT_ONCE = 64
-/** Of a process that does nothing else than to answer, at the 99th percentile; what the machine takes is not counted. */
-const LIVE_WITHIN_MS = 250
+/** Of nine in ten, and of all; what the machine takes is not counted. */
+const LIVE_WITHIN_MS = [250, 1_000] as const
 
 playScene('random names from thousands of addresses at a daemon with little memory', async stage => {
   const { t, chance, sources } = stage
@@ -73,9 +73,12 @@ playScene('random names from thousands of addresses at a daemon with little memo
   })
   const rssBytes = Math.max(0, residentBytes(pid) - before)
   t.comment(`${started} attempts: ${JSON.stringify([...answers])}`)
-  t.comment(`/livez p99 ${percentile(lives, 0.99)} ms, RSS grew by ${rssBytes} from ${before}`)
+  t.comment(`/livez at most ${Math.max(...lives)} ms, RSS grew by ${rssBytes} from ${before}`)
 
-  t.ok(percentile(lives, 0.99) <= LIVE_WITHIN_MS, `/livez within ${percentile(lives, 0.99)} ms`)
+  for (const [index, p] of [0.9, 1].entries()) {
+    const ms = percentile(lives, p)
+    t.ok(ms <= (LIVE_WITHIN_MS[index] ?? 0), `${100 * p} % of /livez within ${ms} ms`)
+  }
   t.equal(await desk.metric(/^gatehouse_lockout_budget_bytes (\S+)$/m), BUDGET_BYTES)
   t.ok(mostBytes > 0, 'bytes are accounted for')
   const still = await desk.login('alice', alice.password, { from: newMachine(101) })

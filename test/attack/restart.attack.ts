@@ -3,16 +3,20 @@
  * failure or keeps a lock shut for longer. The clock is libfaketime's; time itself goes on as it does.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import t from 'tap'
 import { corpPeople } from '../support/corp.ts'
 import { provideFakeWall } from '../support/faketime.ts'
 import { LOCKOUT_SETTINGS } from '../support/lockout.ts'
 import { corpBackend, startSlapd } from '../support/slapd.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { newFolder, openLiveDesk, openLiveTally, untilLet, wrongAt } from './live-desk.ts'
 import { ATTACKER, distantSource, newMachine, OFFICE } from './people.ts'
 import { playScene } from './scene.ts'
 
 const { maxAttempts, unfamiliar } = LOCKOUT_SETTINGS
 const { alice, bob, carol, many, nomail } = corpPeople
+// They wait for locks to end: side by side.
+t.jobs = 4
 const ROUNDS = [alice, bob, carol, many, nomail]
 
 playScene('kill -9 in the middle of an attack, five times', async ({ t }) => {
@@ -58,10 +62,40 @@ playScene('kill -9 in the middle of an attack, five times', async ({ t }) => {
   ]
 })
 
+playScene('kill -9 with guesses under way', async ({ t }) => {
+  const slapd = await startSlapd(t)
+  const proxy = await startTcpProxy(t, { port: slapd.ldapsPort })
+  const desk = await openLiveDesk(t, {
+    backend: corpBackend(slapd, { urls: [`ldaps://localhost:${proxy.port}`] }),
+  })
+  const owner = openLiveTally()
+  await owner.count(desk.login('alice', alice.password, { from: OFFICE }))
+  const storm = () =>
+    // Who is asked may die.
+    Promise.allSettled(Array.from({ length: 60 }, () => desk.guess('alice', { from: ATTACKER })))
+  // So slow that all of them have been sent and none is answered.
+  proxy.setFlow({ delayMs: 1_000 }, 'toClient')
+  const guesses = storm()
+  const giveUp = performance.now() + 10_000
+  while ((await wrongAt(slapd, alice.dn)) < maxAttempts && performance.now() < giveUp) await pause(20)
+  await desk.crash(() => proxy.setFlow('pass'))
+  await guesses
+  const lost = await wrongAt(slapd, alice.dn)
+  t.ok(lost > 0 && lost <= maxAttempts, `${lost} were under way`)
+  await storm()
+  await storm()
+  t.match(await desk.login('alice', alice.password, { from: ATTACKER }), { status: 429, code: 'locked_out' })
+  await owner.count(desk.login('alice', alice.password, { from: OFFICE }))
+  t.same(owner.told, [])
+  // Those that nobody was told of are not known to whoever comes after.
+  const verified = await wrongAt(slapd, alice.dn)
+  return { guesses: { verified, bound: maxAttempts + maxAttempts }, logins: owner.row(0) }
+})
+
 const HOUR_MS = 3_600_000
 const LOCK_MS = 6_000
 /** How late a lock that is over may be found to be, on a machine that is busy with other tests. */
-const LATE_MS = 3_000
+const LATE_MS = 4_000
 /** libfaketime looks at its file again after a second. */
 const SHIFTED_MS = 1_100
 
