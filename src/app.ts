@@ -58,7 +58,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   await using opened = new AsyncDisposableStack()
   const { users, secret, databaseOpens, ensureAdmin } = await openUsers(config, log, opened)
 
-  const counts = openLockoutStore(config, { databaseOpens, log })
+  const counts = await openLockoutStore(config, { databaseOpens, log })
   opened.defer(() => counts.close())
   const guesses = createGuessMemory()
   const countSecret = config.lockout.secret ? Buffer.from(config.lockout.secret.reveal()) : secret

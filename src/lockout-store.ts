@@ -7,7 +7,6 @@ import { systemBoot } from './lockout/boot.ts'
 import { createFailoverStore } from './lockout/failover-store.ts'
 import { type Journal, noJournal } from './lockout/journal.ts'
 import { createMemoryStore } from './lockout/memory-store.ts'
-import { createRedisStore } from './lockout/redis-store.ts'
 import { createJournal } from './lockout/sqlite-journal.ts'
 import type { LockoutStore } from './lockout/store.ts'
 import { DatabaseError } from './users/database.ts'
@@ -20,15 +19,17 @@ import { openLockoutTable } from './users/lockout-table.ts'
  * @param databaseOpens false where it has been tried and does not: it is not tried again
  * @throws Error when the file of its CA cannot be read
  */
-export function openLockoutStore(
+export async function openLockoutStore(
   { lockout, database }: Pick<Config, 'lockout' | 'database'>,
   { databaseOpens, log }: { readonly databaseOpens: boolean; readonly log: Log },
-): LockoutStore {
+): Promise<LockoutStore> {
   const { memoryBytes: bytes, onStoreFailure: onFailure } = lockout
   const memory = { clock: systemClock, log, bytes }
   if (lockout.store === 'memory') {
     return createMemoryStore({ ...memory, journal: databaseOpens ? openJournal(database, log) : noJournal })
   }
+  // Only here: its library takes memory and time at the start, and most do without.
+  const { createRedisStore } = await import('./lockout/redis-store.ts')
   const { redis, secret } = lockout
   const { url, username, password, caFile, prefix, timeoutMs, replicas } = redis
   const shared = createRedisStore({

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import t from 'tap'
@@ -52,6 +52,36 @@ t.test('a database that cannot be used is an outage of the local users, with the
     ready: false,
     backends: [{ id: 'local', ok: false, reason: /is not a database/ }],
   })
+})
+
+t.test('locks outlive the daemon, and what is written down of them names nobody and no address', async t => {
+  const directory = t.testdir()
+  const file = join(directory, 'gatehouse.db')
+  const from = '203.0.113.77'
+  const config = await configure(
+    directory,
+    `trusted_proxies: [127.0.0.0/8]
+${LOCAL}`,
+  )
+  const guess = async (app: App, username: string) => {
+    const headers = { 'content-type': 'application/json', 'x-forwarded-for': from }
+    const body = JSON.stringify({ username, password: `wrong ${Math.random()}` })
+    return (await fetch(`${app.publicUrl}/authenticate`, { method: 'POST', headers, body })).status
+  }
+  const first = await startApp(config, createLogRecorder())
+  for (const name of ['admin', 'canary-of-the-lockout']) {
+    for (let i = 0; i < 5; i++) t.equal(await guess(first, name), 401)
+    t.equal(await guess(first, name), 429)
+  }
+  const written = Buffer.concat(globSync(`${file}*`).map(path => readFileSync(path))).toString('latin1')
+  t.match(written, /"what":"record","kind":"pair"/, 'there is something written down')
+  t.match(written, /"what":"unresolved"/)
+  t.notMatch(written, /canary-of|203\.0\.113/)
+  await first.stop()
+
+  const again = await startApp(config, createLogRecorder())
+  t.teardown(() => again.stop())
+  for (const name of ['admin', 'canary-of-the-lockout']) t.equal(await guess(again, name), 429, name)
 })
 
 t.test('an alias backend without the one it stands for is refused at the start', async t => {
