@@ -115,7 +115,7 @@ export function createFailoverStore(parts: {
       if (answer.outcome !== 'reserved') return answer
       await trust.catchUp(places)
       const shadow = await local.reserve(asFamiliar(places, answer.familiar), note)
-      if (shadow.outcome === 'locked' && trust.isRefusing()) {
+      if (isRefused(shadow) && trust.isRefusing()) {
         await tell(() => shared.end(answer.lease, NOTHING_TO_END, note), clock.now() + LEASE_MS)
         return shadow
       }
@@ -136,7 +136,7 @@ export function createFailoverStore(parts: {
       const { ignored, familiar } = answer
       if (localLease === undefined) return { outcome: 'extended', ignored }
       const shadow = await local.extend(localLease, asFamiliar(places, familiar), note)
-      if (shadow.outcome === 'locked' && trust.isRefusing()) return shadow
+      if (isRefused(shadow) && trust.isRefusing()) return shadow
       return { outcome: 'extended', ignored: ignored || (shadow.outcome === 'extended' && shadow.ignored) }
     },
 
@@ -203,6 +203,13 @@ export function createFailoverStore(parts: {
       await Promise.all([shared.close(), local.close()])
     },
   }
+}
+
+/** No place is a refusal as well: or a crowd that comes at once would pass what is counted here. */
+function isRefused<T extends { readonly outcome: string }>(
+  shadow: T,
+): shadow is Extract<T, { readonly outcome: 'locked' | 'no_place' }> {
+  return shadow.outcome === 'locked' || shadow.outcome === 'no_place'
 }
 
 /** What the shared store found familiar is so here, too: it knows of logins at other replicas. */

@@ -3,6 +3,7 @@ import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { createCounts } from './counts.ts'
 import { type Journal, noJournal } from './journal.ts'
+import { asKnown, familiarAmong, heldOf } from './known-place.ts'
 import { bringsTooManyNames } from './new-names.ts'
 import { admit, stateOf } from './policy.ts'
 import { createPressure } from './pressure.ts'
@@ -99,9 +100,10 @@ export function createMemoryStore(options: {
     let crowded: string | undefined
     let ignored = false
     let stranger = false
+    const known = familiarAmong(places, profiles, nowMs)
     for (const place of places) {
       if (heldOf(held, place) !== undefined) continue
-      const counter = choose(place, nowMs)
+      const counter = asKnown(choose(place, nowMs), known)
       const { key, kind, limit, account, watched } = counter
       if (chosen.some(other => other.key === key)) continue
       chosen.push(counter)
@@ -113,7 +115,7 @@ export function createMemoryStore(options: {
       }
       const index = counts.partitionOf(kind)
       needed[index] += counts.partitions[index].costOfPlace(key)
-      stranger ||= 'profile' in place && counter !== place.familiar
+      stranger ||= 'profile' in place && key !== place.familiar.key
       if (admission.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, admission.retryAfterMs)
       else if (admission.outcome === 'no_place') crowded ??= key
     }
@@ -269,11 +271,6 @@ export function createMemoryStore(options: {
 }
 
 /** What the lease holds of this place. */
-function heldOf(held: ReadonlyMap<string, Counter>, place: Place): Counter | undefined {
-  if ('profile' in place) return held.get(place.familiar.key) ?? held.get(place.unfamiliar.key)
-  return held.has(place.key) ? place : undefined
-}
-
 function longestFirst(locks: Iterable<HeldLock>): HeldLock[] {
   return [...locks].sort((a, b) => b.forMs - a.forMs)
 }

@@ -263,6 +263,23 @@ t.test('a lock holds here though the shared store came back empty', async t => {
   t.equal((await reserve(store, a)).outcome, 'reserved')
 })
 
+t.test('what was counted here holds as well, also for many who come at once', async t => {
+  const clock = await begin()
+  const replica = openReplica(t, clock)
+  const { store, shared } = replica
+  await failTimes(store, 2, a)
+  await lose(replica)
+  await restore(clock, replica)
+  t.match(await reserve(store, counter('who finds it back')), { outcome: 'reserved' })
+  const answers = await Promise.all(Array.from({ length: 5 }, () => reserve(store, a)))
+  const refused = { outcome: 'no_place', key: a.key }
+  t.match(answers, [{ outcome: 'reserved' }, ...Array(4).fill(refused)])
+  const lease = await place(store, counter('b'))
+  t.strictSame(await store.extend(lease, [a], NOBODY), refused)
+  await store.end(lease, NOTHING, NOBODY)
+  t.match(await shared.inspect([a]), [{ failures: 0, inFlight: 1 }], 'no place was left behind')
+})
+
 t.test('a lock holds here though the shared store was emptied unnoticed', async t => {
   const clock = await begin()
   const { store } = openReplica(t, clock)

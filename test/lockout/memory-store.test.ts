@@ -127,6 +127,26 @@ t.test(
   },
 )
 
+t.test(
+  'a sketch full of names that nobody has keeps nobody out who comes from where he is known',
+  async t => {
+    const { store } = setUp()
+    const owner = attempt('owner', 'home')
+    const familiar = { source: key('home'), profiles: [key('owner')] }
+    const right = endingOf({ resolved: found('owner'), familiar })
+    await store.end(await place(store, ...owner), right, NOBODY)
+    for (let i = 0; i < 20_000; i++) await outcome(store, ...attempt(`random ${i}`, `source ${i % 10_000}`))
+    t.equal(await outcome(store, ...attempt('anybody', 'anywhere')), 'locked', 'the sketch is full')
+    // His own failures count, one by one, and lock.
+    for (let i = 1; i <= 3; i++) {
+      const wrong = endingOf({ failed: owner, resolved: found('owner') })
+      const { locked } = await store.end(await place(store, ...owner), wrong, NOBODY)
+      t.equal(locked, i === 3, `failure ${i}`)
+    }
+    t.equal(await outcome(store, ...owner), 'locked')
+  },
+)
+
 t.test('a flood of sources pushes out neither a locked one nor one with an attempt in flight', async t => {
   const { store } = setUp()
   const source = (label: string | number) => counter(`source ${label}`, LONG, { kind: 'source' })
