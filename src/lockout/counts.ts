@@ -1,4 +1,5 @@
 import type { LockKind, LockNote } from '../authentication/lockout.ts'
+import { heldLock, namedOf } from './held-lock.ts'
 import type { Journal } from './journal.ts'
 import { createPartition, type Entry, type Partition } from './partition.ts'
 import * as policy from './policy.ts'
@@ -39,6 +40,8 @@ export interface Counts {
     how: { readonly resolved: boolean; readonly forgotten: boolean; readonly note: LockNote },
   ): boolean
   pass(counter: Counter, nowMs: number): void
+  /** The name was found to be somebody's: what the sketch has counted is theirs from now on. */
+  adopt(counter: Counter, nowMs: number): void
   /**
    * @param held the counter of this key, where it is known
    * @param startedAtMs when the attempt that was right began
@@ -179,6 +182,13 @@ export function createCounts(options: {
       if (record !== before) write(counter, { ...entry, record }, nowMs)
     },
 
+    adopt(counter, nowMs) {
+      const entry = at(counter.kind).find(counter.key)
+      if (!isSketched(counter) || isExact(entry, nowMs)) return
+      const record = recordOf(counter, entry, nowMs)
+      if (isDurable(record)) write(counter, { ...entry, record }, nowMs)
+    },
+
     clear(key, held, startedAtMs, nowMs) {
       const entry = held === undefined ? find(key) : at(held.kind).find(key)
       const { kind, owner } = held ?? entry ?? { kind: 'pair' }
@@ -265,14 +275,4 @@ function isDurable({ failures, lock }: policy.LockoutRecord): boolean {
 
 function isExact(entry: Entry | undefined, nowMs: number): boolean {
   return entry !== undefined && (isDurable(entry.record) || (entry.exactUntilMs ?? nowMs) > nowMs)
-}
-
-function namedOf({ kind, owner, record: { lock }, note }: Entry): NamedLock | undefined {
-  if (lock === undefined) return undefined
-  return { kind, lock, ...(owner !== undefined && { owner }), ...(note && { note }) }
-}
-
-function heldLock(key: string, { kind, lock, note }: NamedLock, nowMs: number): HeldLock | undefined {
-  const forMs = lock.untilMs - nowMs
-  return forMs > 0 ? { key, kind, forMs, tier: lock.tier, ...(note && { note }) } : undefined
 }

@@ -3,7 +3,7 @@ import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { createCounts } from './counts.ts'
 import { type Journal, noJournal } from './journal.ts'
-import { asKnown, familiarAmong, heldOf } from './known-place.ts'
+import { asKnown, heldOf } from './known-place.ts'
 import { bringsTooManyNames } from './new-names.ts'
 import { admit, stateOf } from './policy.ts'
 import { createPressure } from './pressure.ts'
@@ -83,8 +83,9 @@ export function createMemoryStore(options: {
   }
 
   function choose(place: Place, nowMs: number, looks?: 'only looks'): Counter {
-    if (!('profile' in place)) return place
-    return profiles.isFamiliar(place.profile, place.source, nowMs, looks) ? place.familiar : place.unfamiliar
+    if (!('profile' in place)) return asKnown(place, profiles)
+    const isFamiliar = profiles.isFamiliar(place.profile, place.source, nowMs, looks)
+    return asKnown(isFamiliar ? place.familiar : place.unfamiliar, profiles)
   }
 
   /** All that is not held already, or nothing. */
@@ -100,10 +101,9 @@ export function createMemoryStore(options: {
     let crowded: string | undefined
     let ignored = false
     let stranger = false
-    const known = familiarAmong(places, profiles, nowMs)
     for (const place of places) {
       if (heldOf(held, place) !== undefined) continue
-      const counter = asKnown(choose(place, nowMs), known)
+      const counter = choose(place, nowMs)
       const { key, kind, limit, account, watched } = counter
       if (chosen.some(other => other.key === key)) continue
       chosen.push(counter)
@@ -158,6 +158,7 @@ export function createMemoryStore(options: {
     const resolved = found.subjects.length > 0
     const how = { resolved, forgotten: !resolved && isBeyondItsSource(failed, nowMs), note }
     let locked = false
+    if (resolved) for (const counter of held.values()) counts.adopt(counter, nowMs)
     for (const place of failed) {
       const counter = heldOf(held, place) ?? choose(place, nowMs)
       if (cleared.includes(counter.key)) continue
@@ -270,7 +271,6 @@ export function createMemoryStore(options: {
   }
 }
 
-/** What the lease holds of this place. */
 function longestFirst(locks: Iterable<HeldLock>): HeldLock[] {
   return [...locks].sort((a, b) => b.forMs - a.forMs)
 }

@@ -6,6 +6,8 @@ import { FAMILIAR_MS, MOST_FAMILIAR, MOST_NAMES } from './store.ts'
 export interface Profiles {
   /** @param looks changes nothing, also not which profile is the next to go */
   isFamiliar(profile: string, source: string, nowMs: number, looks?: 'only looks'): boolean
+  /** Whether this name was ever found to be somebody. Changes nothing. */
+  isSomebodys(name: string): boolean
   /** Somebody logged in from there. */
   welcome(source: string, profiles: readonly string[], nowMs: number): void
   /** A name was found to be these subjects. */
@@ -80,6 +82,11 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
       const profile = find(key)
       if (profile === undefined) return false
       return isIn(profile) || profile.subjects.some(subject => isIn(find(subject)))
+    },
+
+    isSomebodys(name) {
+      const { familiar, subjects } = profiles.peek(name) ?? NOBODY
+      return familiar.length > 0 || subjects.length > 0
     },
 
     welcome(source, keys, nowMs) {

@@ -128,7 +128,7 @@ t.test(
 )
 
 t.test(
-  'a sketch full of names that nobody has keeps nobody out who comes from where he is known',
+  'a sketch full of names that nobody has keeps nobody out whose name was ever found to be somebody’s',
   async t => {
     const { store } = setUp()
     const owner = attempt('owner', 'home')
@@ -144,6 +144,8 @@ t.test(
       t.equal(locked, i === 3, `failure ${i}`)
     }
     t.equal(await outcome(store, ...owner), 'locked')
+    t.match(await store.inspect(attempt('owner', 'abroad')), [{ failures: 0, lockedForMs: undefined }])
+    await store.end(await place(store, ...attempt('owner', 'abroad')), endingOf({}), NOBODY)
   },
 )
 
@@ -319,7 +321,7 @@ t.test('time set back or forth on the wall moves no lock', async t => {
 
 t.test('a restart forgets no failure, lock, tier, familiar source or link', async t => {
   const tiered = { ...LIMIT, lockMs: [5_000, 60_000], afterLock: 'half_open' } as const
-  const pair = counter('pair', tiered, { unresolved: true, owner: key('n') })
+  const pair = counter('pair', tiered, { unresolved: true, owner: key('u') })
   const [locked, counting] = [counter('locked', ONCE, { owner: key('s') }), counter('counting', LIMIT)]
   const home = account('s', 'home')
   const { store, clock, journal } = setUp()
@@ -347,7 +349,7 @@ t.test('a restart forgets no failure, lock, tier, familiar source or link', asyn
   ])
   await reserve(again, pair, locked)
   t.match(await again.list(9), [{ note: NOBODY }, { note: NOBODY }], 'somebody came by')
-  const ended = await again.pardon({ of: 'account', profiles: [key('n')] })
+  const ended = await again.pardon({ of: 'account', profiles: [key('n'), key('u')] })
   t.match(ended, [{ key: key('pair') }, { key: key('locked') }], 'by its name and by whom it was found to be')
 })
 
