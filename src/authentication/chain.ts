@@ -155,6 +155,11 @@ export function whySkipped(
 /** A timer may end a little early, and leave the next backend what is no time to answer in; in milliseconds. */
 const LEAST_MS = 5
 
+/** How long a backend may take of what is left of the whole attempt; 0 if that is no time. */
+export function timeFor({ timeoutMs }: Pick<Link, 'timeoutMs'>, leftMs: number): number {
+  return leftMs < LEAST_MS ? 0 : Math.min(timeoutMs, leftMs)
+}
+
 function askOne(
   contained: ContainedBackend,
   link: Link,
@@ -167,7 +172,7 @@ function askOne(
     password: request.password,
     claim: request.claim,
     log: request.log.child({ backend: link.backend.id }),
-    timeoutMs: leftMs < LEAST_MS ? 0 : Math.min(link.timeoutMs, leftMs),
+    timeoutMs: timeFor(link, leftMs),
     ...(facts && { note: (fact: Fact) => void facts.push(fact) }),
   })
 }

@@ -1,4 +1,6 @@
 import type { LockKind, LockNote } from '../authentication/lockout.ts'
+import { isDurable, isSuspect, savedOf } from './durable.ts'
+import { isExact, isRecorded, isSketched } from './exact.ts'
 import { heldLock, namedOf } from './held-lock.ts'
 import type { Journal } from './journal.ts'
 import { createPartition, type Entry, type Partition } from './partition.ts'
@@ -89,7 +91,7 @@ export function createCounts(options: {
   }
 
   function recordOf(counter: Counter, entry: Entry | undefined, nowMs: number): policy.LockoutRecord {
-    if (!isSketched(counter) || isExact(entry, nowMs)) return entry?.record ?? policy.EMPTY
+    if (isRecorded(counter, entry, nowMs)) return entry?.record ?? policy.EMPTY
     const { failures, lock } = unresolved.read(counter.key, counter.limit, nowMs)
     return { failures, inFlight: entry?.record.inFlight ?? [], ...(lock && { lock }) }
   }
@@ -102,9 +104,7 @@ export function createCounts(options: {
   ): void {
     unresolved.forgetLock(key)
     at(kind).keep(key, { kind, ...(owner !== undefined && { owner }), ...entry }, nowMs)
-    const { inFlight: _, ...record } = entry.record
-    const saved = { what: 'record', kind, ...(owner !== undefined && { owner }), record } as const
-    journal.put(key, isDurable(entry.record) ? saved : undefined)
+    journal.put(key, savedOf({ kind, owner, record: entry.record }, nowMs))
   }
 
   /** Without failures and lock, though the sketch remembers some. */
@@ -134,18 +134,24 @@ export function createCounts(options: {
     read,
 
     enter(counter, nowMs) {
-      const { key, kind, owner, account } = counter
+      const { key, kind, owner, account, limit } = counter
       const partition = at(kind)
       const entry = partition.find(key) ?? { kind, owner, record: policy.EMPTY }
       const { record } = entry
-      partition.keep(key, { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }, nowMs)
+      const entered = { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }
+      partition.keep(key, entered, nowMs)
+      if (isSuspect(entered) && isRecorded(counter, entry, nowMs))
+        journal.put(key, savedOf(entered, nowMs, limit))
     },
 
-    leave({ key, kind, account }, nowMs) {
+    leave(counter, nowMs) {
+      const { key, kind, account, limit } = counter
       const partition = at(kind)
       const entry = partition.find(key)
       if (entry === undefined) return
-      partition.keep(key, { ...entry, record: policy.leave(entry.record, account) }, nowMs)
+      const left = { ...entry, record: policy.leave(entry.record, account) }
+      partition.keep(key, left, nowMs)
+      if (isSuspect(entry) && isRecorded(counter, entry, nowMs)) journal.put(key, savedOf(left, nowMs, limit))
     },
 
     fail(counter, nowMs, { resolved, forgotten, note }) {
@@ -154,7 +160,7 @@ export function createCounts(options: {
       const before = recordOf(counter, entry, nowMs)
       const { record, locked } = policy.fail(before, limit, nowMs, { account, random: random() })
       if (record === before) return false
-      if (resolved || !isSketched(counter) || isExact(entry, nowMs)) {
+      if (resolved || isRecorded(counter, entry, nowMs)) {
         const exactUntilMs = entry?.exactUntilMs
         const more = {
           ...(exactUntilMs !== undefined && { exactUntilMs }),
@@ -184,7 +190,7 @@ export function createCounts(options: {
 
     adopt(counter, nowMs) {
       const entry = at(counter.kind).find(counter.key)
-      if (!isSketched(counter) || isExact(entry, nowMs)) return
+      if (isRecorded(counter, entry, nowMs)) return
       const record = recordOf(counter, entry, nowMs)
       if (isDurable(record)) write(counter, { ...entry, record }, nowMs)
     },
@@ -262,17 +268,4 @@ export function createCounts(options: {
     const lock = unresolved.lockOf(key, nowMs)
     return named ?? (lock && { kind: 'pair', lock })
   }
-}
-
-/** A window that starts again with each failure is nothing for slices of time. */
-function isSketched({ unresolved, limit }: Counter): boolean {
-  return unresolved === true && limit.sinceLast !== true
-}
-
-function isDurable({ failures, lock }: policy.LockoutRecord): boolean {
-  return failures.length > 0 || lock !== undefined
-}
-
-function isExact(entry: Entry | undefined, nowMs: number): boolean {
-  return entry !== undefined && (isDurable(entry.record) || (entry.exactUntilMs ?? nowMs) > nowMs)
 }

@@ -198,6 +198,7 @@ export function createMemoryStore(options: {
       const held = new Map<string, Counter>()
       const taken = take(held, places, note, nowMs)
       if ('outcome' in taken) return taken
+      flush()
       const lease = String(++leasesOpened)
       leases.set(lease, { held, overAtMs: nowMs + LEASE_MS, note })
       return { outcome: 'reserved', lease, ...taken }
@@ -209,6 +210,7 @@ export function createMemoryStore(options: {
       const held = leases.get(lease)?.held
       if (held === undefined) return { outcome: 'lease_over' }
       const taken = take(held, places, note, nowMs)
+      flush()
       return 'outcome' in taken ? taken : { outcome: 'extended', ...taken }
     },
 

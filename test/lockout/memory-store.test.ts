@@ -340,7 +340,7 @@ t.test('a restart forgets no failure, lock, tier, familiar source or link', asyn
   t.match(await again.inspect([pair, locked, counting, account('n', 'home')]), [
     { lockedForMs: 59_000, failures: 0 },
     { lockedForMs: 29_000 },
-    { failures: 1, inFlight: 0 },
+    { failures: 2, inFlight: 0 },
     { kind: 'familiar', inFlight: 0 },
   ])
   t.strictSame(await again.list(9), [
@@ -353,6 +353,37 @@ t.test('a restart forgets no failure, lock, tier, familiar source or link', asyn
   t.match(ended, [{ key: key('pair') }, { key: key('locked') }], 'by its name and by whom it was found to be')
 })
 
+t.test(
+  'guesses that were under way when the process died count, but for a single one at an account without failures',
+  async t => {
+    const halfOpen = { ...LIMIT, afterLock: 'half_open' } as const
+    const [one, two] = [counter('one', halfOpen), counter('two', halfOpen)]
+    const [failed, last, tried] = [counter('failed'), counter('last', halfOpen), counter('tried', halfOpen)]
+    const source = counter('source', LIMIT, { kind: 'source' })
+    const { store, clock, journal } = setUp()
+    await guess(store, failed)
+    for (let i = 0; i < 3; i++) await guess(store, tried)
+    clock.advance(LIMIT.lockMs[0])
+    for (const each of [one, two, two, failed, last, last, last, tried, source, source])
+      await place(store, each)
+    const right = await place(store, counter('right'))
+    await place(store, counter('right'))
+    await store.end(right, endingOf({ cleared: [key('right')] }), NOBODY)
+
+    const again = setUp({ clock, journal }).store
+    t.match(await again.inspect([one, two, failed, last, tried, source, counter('right')]), [
+      { failures: 0, lockedForMs: undefined },
+      { failures: 2 },
+      { failures: 2 },
+      { lockedForMs: LIMIT.lockMs[0] },
+      { lockedForMs: LIMIT.lockMs[0] },
+      { failures: 0 },
+      { failures: 0 },
+    ])
+    for (const each of await again.inspect([one, two, failed, last, tried])) t.equal(each.inFlight, 0)
+  },
+)
+
 t.test('only what is over is left out after a restart', async t => {
   const { store, clock, journal } = setUp()
   await guess(store, counter('locked', ONCE))
@@ -364,7 +395,7 @@ t.test('only what is over is left out after a restart', async t => {
   t.strictSame(locked, {})
 })
 
-t.test('what is durable is written once per end, places are not', async t => {
+t.test('what is durable is written once per end, places of those without failures are not', async t => {
   const { store, journal } = setUp()
   const [a, b] = [counter('a'), counter('b', ONCE, { unresolved: true })]
   const lease = await place(store, a, b)
@@ -380,11 +411,11 @@ t.test('what is durable is written once per end, places are not', async t => {
     record: { failures: [{ account: '' }] },
   })
   t.match(journal.saved.get(key('b')), { what: 'unresolved', kind: 'pair', lock: { tier: 1 } })
-  await store.end(await place(store, a), endingOf({}), NOBODY)
+  await store.end(await place(store, counter('c')), endingOf({}), NOBODY)
   t.equal(journal.flushes(), 1, 'nothing to write')
   await store.end(await place(store, a), endingOf({ cleared: [key('a')] }), NOBODY)
   await store.pardon({ of: 'pair', keys: [key('b')] })
-  t.equal(journal.flushes(), 3)
+  t.equal(journal.flushes(), 4, 'the place beside a failure, its end, and the pardon')
   t.equal(journal.saved.size, 0, 'what is forgotten is forgotten there, too')
   await store.close()
   t.ok(journal.closed())
