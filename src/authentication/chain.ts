@@ -25,6 +25,7 @@ import { type Answer, type ContainedBackend, contain, subjectOf } from './ask.ts
 import type { Backend, Fact } from './backend.ts'
 import { chargeFor } from './charge.ts'
 import type { Clock } from './clock.ts'
+import { timeFor } from './deadline.ts'
 import type { Charge, Lease } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { AccountState, Identity, User, Warning } from './outcome.ts'
@@ -152,14 +153,6 @@ export function whySkipped(
   return undefined
 }
 
-/** A timer may end a little early, and leave the next backend what is no time to answer in; in milliseconds. */
-const LEAST_MS = 5
-
-/** How long a backend may take of what is left of the whole attempt; 0 if that is no time. */
-export function timeFor({ timeoutMs }: Pick<Link, 'timeoutMs'>, leftMs: number): number {
-  return leftMs < LEAST_MS ? 0 : Math.min(timeoutMs, leftMs)
-}
-
 function askOne(
   contained: ContainedBackend,
   link: Link,
@@ -172,7 +165,7 @@ function askOne(
     password: request.password,
     claim: request.claim,
     log: request.log.child({ backend: link.backend.id }),
-    timeoutMs: timeFor(link, leftMs),
+    timeoutMs: timeFor(link.timeoutMs, leftMs),
     ...(facts && { note: (fact: Fact) => void facts.push(fact) }),
   })
 }

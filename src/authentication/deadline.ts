@@ -27,3 +27,11 @@ export async function withDeadline<T>(
     clearTimeout(timer)
   }
 }
+
+/** A timer may end a little early, and leave the next backend what is no time to answer in; in milliseconds. */
+const LEAST_MS = 5
+
+/** How long a backend may take of what is left of the whole attempt; 0 if that is no time. */
+export function timeFor(timeoutMs: number, leftMs: number): number {
+  return leftMs < LEAST_MS ? 0 : Math.min(timeoutMs, leftMs)
+}

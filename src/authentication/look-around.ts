@@ -6,8 +6,9 @@ import { stateInWords } from './account-state.ts'
 import { subjectOf } from './ask.ts'
 import type { Backend, Fact } from './backend.ts'
 import { admits, type Caller, showTo } from './caller.ts'
-import { type Link, timeFor, whySkipped } from './chain.ts'
+import { type Link, whySkipped } from './chain.ts'
 import type { Clock } from './clock.ts'
+import { timeFor } from './deadline.ts'
 import type { Conclusion, ExplainedStep } from './explanation.ts'
 import type { Log } from './log.ts'
 import { lookAt, type Sighting } from './look.ts'
@@ -86,7 +87,7 @@ export function createLookAround({
       }
       const facts: Fact[] = []
       const startedAt = clock.now()
-      const timeoutMs = timeFor(link, endsAt - startedAt)
+      const timeoutMs = timeFor(link.timeoutMs, endsAt - startedAt)
       const note = (fact: Fact) => void facts.push(fact)
       const sighting = await lookAt(link, { username, timeoutMs, note, log })
       const { lockedForMs, ...sight } = await judge(sighting, link, request)
