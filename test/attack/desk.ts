@@ -73,20 +73,27 @@ export function openDesk(
   let guesses = 0
   let requests = 0
 
-  /** The lockout as it is, but for the ceiling that a backend of such a directory hands it, and for a look at the tags. */
+  /** The lockout as it is, but for a look at the tags. */
   const overheard: Lockout = {
     ...lockout,
     async reserve(asker) {
       const reservation = await lockout.reserve(asker)
       if (!reservation.admitted) return reservation
       const { lease } = reservation
-      return { ...reservation, lease: { ...lease, claim: subject => claim(lease, asker, subject) } }
+      const claim: Lease['claim'] = (subject, ceiling) => overhear(lease, asker, subject, ceiling)
+      return { ...reservation, lease: { ...lease, claim } }
     },
   }
 
-  async function claim(lease: Lease, asker: Asker, subject: string): ReturnType<Lease['claim']> {
-    const admission = await lease.claim(subject, ownLock)
-    if (admission.admitted && asker.caller === GUESSER) compareTags(asker.name, asker.passwordTag)
+  async function overhear(
+    lease: Lease,
+    asker: Asker,
+    subject: string,
+    ceiling: Ceiling | undefined,
+  ): ReturnType<Lease['claim']> {
+    const admission = await lease.claim(subject, ceiling)
+    const isFirst = ceiling === undefined
+    if (admission.admitted && isFirst && asker.caller === GUESSER) compareTags(asker.name, asker.passwordTag)
     return admission
   }
 

@@ -8,6 +8,7 @@ import type { Clock } from '../../src/authentication/clock.ts'
 import type { Ceiling } from '../../src/authentication/lockout.ts'
 import type { Outcome } from '../../src/authentication/outcome.ts'
 import type { Realm, Username } from '../../src/authentication/username.ts'
+import { createWrongPasswords } from '../../src/backends/ldap/shield/wrong-passwords.ts'
 import type { Chance } from '../support/chance.ts'
 
 export const REALM: Realm = { netbios: 'CORP', suffixes: ['corp.example', 'corp.alt'] }
@@ -46,6 +47,14 @@ export interface Directory {
   unknown(): number
 }
 
+/** Nobody changes a password here. */
+const SET_AT = '1'
+const LONGER_MS = 60_000
+
+function wrongFor({ id }: Person): Outcome {
+  return { outcome: 'wrong_password', subject: id }
+}
+
 /** Some people that a scene needs by name, and as many more as it wants. */
 export function crowd(size: number): readonly Person[] {
   return Array.from({ length: size }, (_, index) => ({
@@ -67,6 +76,8 @@ export function createDirectory(
   const { chance, clock, ownLock } = options
   const byName = new Map(people.flatMap(person => person.names.map(name => [name, person] as const)))
   const accounts = new Map<string, ReturnType<typeof newAccount>>()
+  // As the LDAP backend keeps them from such a directory.
+  const wrongPasswords = createWrongPasswords(clock)
   let unknown = 0
   let wrong = 0
 
@@ -108,7 +119,7 @@ export function createDirectory(
         account.locks++
       }
     }
-    return { outcome: 'wrong_password', subject: person.id }
+    return wrongFor(person)
   }
 
   const directory: Directory = {
@@ -131,10 +142,18 @@ export function createDirectory(
           unknown++
           return { outcome: 'unknown_user' }
         }
-        if (!(await mayVerify(person.id))) return { outcome: 'not_applicable', reason: 'refused' }
+        const refused: Outcome = { outcome: 'not_applicable', reason: 'refused' }
+        if (!(await mayVerify(person.id))) return refused
+        if (ownLock !== undefined) {
+          if (wrongPasswords.isRemembered(person.id, SET_AT, password)) return wrongFor(person)
+          if (!(await mayVerify(person.id, ownLock))) return refused
+        }
         await travel()
         const outcome = verify(person, password.reveal())
         await travel()
+        if (ownLock !== undefined && outcome.outcome === 'wrong_password') {
+          wrongPasswords.remember(person.id, SET_AT, password, ownLock.windowMs + LONGER_MS)
+        }
         return outcome
       },
       getUser: async () => undefined,

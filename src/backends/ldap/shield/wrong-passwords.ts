@@ -4,10 +4,12 @@ import type { Clock, Secret } from '../../../plugin.ts'
 
 export interface WrongPasswords {
   /**
-   * @param setAt changes with the right password: what was wrong before may be right since
-   * @param forMs how long, from the answer on, in milliseconds
+   * @param setAt changes with the right password: what was wrong before may be right since. Empty where nobody knows: then it
+   *   must be sent again soon, however often it is tried
+   * @param forMs how long, from when it was last tried, in milliseconds
    */
   remember(subject: string, setAt: string, password: Secret, forMs: number): void
+  /** A phone that tries it again and again has it remembered as long as it does. */
   isRemembered(subject: string, setAt: string, password: Secret): boolean
 }
 
@@ -17,6 +19,7 @@ const MAX_PASSWORDS = 8
 
 interface Wrong {
   readonly hash: string
+  readonly forMs: number
   readonly untilMs: number
 }
 
@@ -37,22 +40,27 @@ export function createWrongPasswords(clock: Clock): WrongPasswords {
     return (known.get(subject) ?? []).filter(({ untilMs }) => untilMs > now)
   }
 
+  function keep(subject: string, wrong: Wrong): void {
+    const others = current(subject).filter(({ hash }) => hash !== wrong.hash)
+    known.delete(subject)
+    known.set(subject, [...others, wrong].slice(-MAX_PASSWORDS))
+    for (const oldest of known.keys()) {
+      if (known.size <= MAX_SUBJECTS && current(oldest).length > 0) break
+      known.delete(oldest)
+    }
+  }
+
   return {
     remember(subject, setAt, password, forMs) {
-      const wrong = { hash: hash(subject, setAt, password), untilMs: clock.now() + forMs }
-      const others = current(subject).filter(other => other.hash !== wrong.hash)
-      known.delete(subject)
-      known.set(subject, [...others, wrong].slice(-MAX_PASSWORDS))
-      for (const oldest of known.keys()) {
-        if (known.size <= MAX_SUBJECTS && current(oldest).length > 0) break
-        known.delete(oldest)
-      }
+      keep(subject, { hash: hash(subject, setAt, password), forMs, untilMs: clock.now() + forMs })
     },
     isRemembered(subject, setAt, password) {
       const wrong = current(subject)
       if (wrong.length === 0) return false
       const wanted = hash(subject, setAt, password)
-      return wrong.some(({ hash }) => hash === wanted)
+      const found = wrong.find(({ hash }) => hash === wanted)
+      if (found && setAt !== '') keep(subject, { ...found, untilMs: clock.now() + found.forMs })
+      return found !== undefined
     },
   }
 }
