@@ -28,7 +28,7 @@ export function createDesk({
     const accounts: Account[] = [...names.map(name => ({ name })), ...subjects.map(subject => ({ subject }))]
     if (address === undefined) return { of: 'account', profiles: accounts.map(keys.account) }
     const prefix = sourcePrefix(address)
-    return { of: 'pair', keys: accounts.map(account => keys.count('pair', account, prefix)) }
+    return { of: 'pair', keys: accounts.map(account => keys.pair(keys.account(account), prefix)) }
   }
 
   return {

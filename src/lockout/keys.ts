@@ -3,14 +3,16 @@ import { isIPv4 } from 'node:net'
 import type { LockKind } from '../authentication/lockout.ts'
 
 /**
- * Builds the keys that attempts are counted under. Each is 43 characters, whatever goes in. An account is a name before
+ * Builds the keys that attempts are counted under: 43 characters of a keyed hash, whatever goes in. An account is a name before
  * resolution, or a subject (`<backend id>:<stable id>`) after it.
  */
 export interface LockoutKeys {
   /** The profile of an account. */
   account(account: Account): string
-  /** One count of an account, from everywhere or, with a prefix, from one source. */
-  count(kind: LockKind, account: Account, prefix?: string): string
+  /** One count of an account from everywhere: that of its profile and a word of ours, hashed already. */
+  everywhere(profile: string, kind: LockKind, which?: string): string
+  /** An account from one source. */
+  pair(profile: string, prefix: string): string
   /** The source or subnet, whatever the account. */
   source(kind: 'source' | 'subnet', prefix: string): string
 }
@@ -30,7 +32,8 @@ export function createLockoutKeys(secret: Uint8Array): LockoutKeys {
   }
   return {
     account: account => keyOf('account', ...partsOf(account)),
-    count: (kind, account, prefix = '') => keyOf(kind, ...partsOf(account), prefix),
+    everywhere: (profile, kind, which = '') => `${profile}.${kind}${which && `.${which}`}`,
+    pair: (profile, prefix) => keyOf('pair', profile, prefix),
     source: (kind, prefix) => keyOf(kind, prefix),
   }
 }

@@ -71,14 +71,12 @@ export function createLockout(parts: {
     }
   }
 
-  /** @param held what the lease holds from the start */
-  function openLease(id: string, asker: Asker, source: SourcePlaces, held: readonly Place[]): Lease {
+  function openLease(id: string, asker: Asker, source: SourcePlaces, ofSource: readonly Place[]): Lease {
     const name = source.account({ name: asker.name })
-    const ofSource = source.source(name.profile)
     const claimed = new Set<string>()
     /** Of each subject whose secret goes to a directory that locks by itself. */
     const atDirectory = new Map<string, readonly Place[]>()
-    const waitedFor = new Set(held.flatMap(keysOf))
+    const waitedFor = new Set([...name.counts, ...ofSource].flatMap(keysOf))
 
     const noteOn = (subject: string | undefined): LockNote => ({
       name: asker.name,
@@ -115,7 +113,7 @@ export function createLockout(parts: {
       ]
       const resolved = {
         name: name.profile,
-        subjects: [...known].map(subject => keys.account({ subject })),
+        subjects: [...known].map(subject => source.account({ subject }).profile),
       }
       if (accepted === undefined) return { failed, cleared: [], passed: [], resolved }
       const theirs = source.account({ subject: accepted })
@@ -180,11 +178,12 @@ export function createLockout(parts: {
         return { admitted: false, reason: 'locked', retryAfterMs: BLOCKED_MS, blocked: true }
       }
       const ofName = source.account({ name })
-      const places = [...ofName.counts, ...source.source(ofName.profile)]
+      const ofSource = source.source(ofName.profile)
+      const places = [...ofName.counts, ...ofSource]
       const answer = await asking(() => takePlaces(() => store.reserve(places, { name, address, caller })))
       if (answer.outcome !== 'reserved') return refusal(answer)
       const ignored = answer.ignored || (source.blocked && settings.mode === 'log_only')
-      return { admitted: true, lease: openLease(answer.lease, asker, source, places), ignored }
+      return { admitted: true, lease: openLease(answer.lease, asker, source, ofSource), ignored }
     },
   }
 }

@@ -1,5 +1,6 @@
 /** Which keys an attempt is counted under, and the limit of each (lockout.md, Keys and default limits). */
 import { BlockList, isIPv4 } from 'node:net'
+import { LRUCache } from 'lru-cache'
 import type { Ceiling, LockKind } from '../authentication/lockout.ts'
 import { type Account, type LockoutKeys, sourcePrefix, subnetPrefix } from './keys.ts'
 import { directoryLimits, type LockoutSettings, limitsOf } from './limits.ts'
@@ -30,6 +31,16 @@ export interface SourcePlaces {
   directory(subject: string, ceiling: Ceiling): readonly Place[]
 }
 
+/** What is the same for every attempt from one address. */
+interface Origin {
+  readonly prefix: string
+  readonly sourceKey: string
+  readonly subnetKey: string
+  readonly isAllowed: boolean
+  readonly isBlocked: boolean
+}
+
+const MOST_ORIGINS = 1_000
 /** So much of an account's key tells it from others of one source. */
 const ACCOUNT_TAG_LENGTH = 8
 
@@ -43,10 +54,24 @@ export function createPlaces(
   const allowed = cidrs(settings.allow)
   const blocked = cidrs(settings.block)
 
-  return address => {
+  /** Of addresses that were seen last: an app that tells none comes from one. */
+  const origins = new LRUCache<string, Origin>({ max: MOST_ORIGINS, memoMethod: originOf })
+
+  function originOf(address: string): Origin {
     const prefix = sourcePrefix(address)
-    const sourceKey = keys.source('source', prefix)
-    const isAllowed = isIn(allowed, address)
+    return {
+      prefix,
+      sourceKey: keys.source('source', prefix),
+      subnetKey: keys.source('subnet', subnetPrefix(address)),
+      isAllowed: isIn(allowed, address),
+      isBlocked: isIn(blocked, address),
+    }
+  }
+
+  return address => {
+    const { prefix, sourceKey, subnetKey, isAllowed, isBlocked } = origins.memo(address)
+    /** Of this attempt. */
+    const accounts = new Map<string, AccountPlaces>()
 
     function watches(kind: LockKind): boolean {
       if (kind === 'directory') return false
@@ -54,6 +79,13 @@ export function createPlaces(
     }
 
     function account(account: Account): AccountPlaces {
+      const known = 'name' in account ? `name ${account.name}` : `subject ${account.subject}`
+      const places = accounts.get(known) ?? placesOf(account)
+      accounts.set(known, places)
+      return places
+    }
+
+    function placesOf(account: Account): AccountPlaces {
       const profile = keys.account(account)
       if (mode === 'off') return { profile, counts: [], cleared: [], passed: [] }
       const unresolved = 'name' in account
@@ -64,10 +96,10 @@ export function createPlaces(
         key,
         limit: limits[kind],
       })
-      const unfamiliar = count('unfamiliar', keys.count('unfamiliar', account))
+      const unfamiliar = count('unfamiliar', keys.everywhere(profile, 'unfamiliar'))
       if (scheme === 'simple') return { profile, counts: [unfamiliar], cleared: [unfamiliar.key], passed: [] }
-      const pair = count('pair', keys.count('pair', account, prefix))
-      const familiar = count('familiar', keys.count('familiar', account))
+      const pair = count('pair', keys.pair(profile, prefix))
+      const familiar = count('familiar', keys.everywhere(profile, 'familiar'))
       const everywhere: AccountCounter = { profile, source: sourceKey, familiar, unfamiliar }
       // The unfamiliar count is left as it is: a right password says nothing of the guesses from elsewhere.
       return { profile, counts: [pair, everywhere], cleared: [pair.key], passed: [familiar] }
@@ -76,7 +108,6 @@ export function createPlaces(
     function source(account: string): readonly Counter[] {
       if (mode === 'off' || scheme === 'simple') return []
       const common = { watched: watches('source'), account: '' }
-      const subnetKey = keys.source('subnet', subnetPrefix(address))
       const tag = account.slice(0, ACCOUNT_TAG_LENGTH)
       return [
         { ...common, kind: 'source', key: sourceKey, limit: limits.source, account: tag },
@@ -85,11 +116,11 @@ export function createPlaces(
     }
 
     function directory(subject: string, ceiling: Ceiling): readonly Place[] {
-      const owner = keys.account({ subject })
+      const owner = account({ subject }).profile
       const { half, all } = directoryLimits(ceiling)
       const count = (which: 'all' | 'familiar' | 'unfamiliar'): Counter => ({
         kind: 'directory',
-        key: keys.count('directory', { subject }, which),
+        key: keys.everywhere(owner, 'directory', which),
         limit: which === 'all' ? all : half,
         account: '',
         owner,
@@ -98,7 +129,7 @@ export function createPlaces(
       return [{ profile: owner, source: sourceKey, familiar, unfamiliar }, count('all')]
     }
 
-    return { key: sourceKey, blocked: isIn(blocked, address), watches, account, source, directory }
+    return { key: sourceKey, blocked: isBlocked, watches, account, source, directory }
   }
 }
 

@@ -4,7 +4,7 @@ import { createLockoutKeys, sourcePrefix, subnetPrefix } from '../../src/lockout
 
 const keys = createLockoutKeys(new Uint8Array(32).fill(7))
 
-const pairOf = (name: string, prefix: string) => keys.count('pair', { name }, prefix)
+const pairOf = (name: string, prefix: string) => keys.pair(keys.account({ name }), prefix)
 
 t.test('every key has the same size and shows nothing of what it is made of', async t => {
   for (const name of ['', 'alice', 'ä'.repeat(256), 'x'.repeat(10_000)]) {
@@ -12,7 +12,7 @@ t.test('every key has the same size and shows nothing of what it is made of', as
   }
   t.equal(pairOf('alice', '192.0.2.1'), pairOf('alice', '192.0.2.1'))
   const others = createLockoutKeys(new Uint8Array(32).fill(8))
-  const theirs = others.count('pair', { name: 'alice' }, '192.0.2.1')
+  const theirs = others.pair(others.account({ name: 'alice' }), '192.0.2.1')
   t.not(pairOf('alice', '192.0.2.1'), theirs, 'another installation')
 })
 
@@ -27,8 +27,10 @@ t.test('different tuples and kinds never share a key', async t => {
       const [name, prefix] = one
       const kin = [
         pairOf(name, prefix),
-        keys.count('pair', { subject: name }, prefix),
-        keys.count('familiar', { name }, prefix),
+        keys.pair(keys.account({ subject: name }), prefix),
+        keys.everywhere(keys.account({ name }), 'familiar'),
+        keys.everywhere(keys.account({ name }), 'directory'),
+        keys.everywhere(keys.account({ name }), 'directory', 'familiar'),
         keys.account({ name }),
         keys.account({ subject: name }),
         keys.source('source', name),
