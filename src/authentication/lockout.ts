@@ -149,3 +149,17 @@ export interface LockoutDesk {
   /** Forgets counts and locks; the locks that it ended. Idempotent. */
   unlock(request: UnlockRequest): Promise<readonly LockEntry[]>
 }
+
+/** How full the store of the counts is, and what it holds. */
+export interface LockoutReport {
+  /** Records by where they are kept. */
+  readonly records: Readonly<Record<string, number>>
+  /** Undefined for memory that is not this process's. */
+  readonly bytes?: number
+  readonly budgetBytes?: number
+  readonly locked: Readonly<Partial<Record<LockKind, number>>>
+  /** Refusing whom it does not know, because it is full of what must be kept. */
+  readonly underAttack: boolean
+  /** False while a shared store is away. */
+  readonly reachable: boolean
+}

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { LockoutReport } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { UnavailableError } from '../authentication/outcome.ts'
 import { createRedisConnection, type RedisAddress } from './redis/connection.ts'
@@ -6,7 +7,7 @@ import { keyRoot, SCRIPT, SCRIPT_SHA } from './redis/script.ts'
 import { createNoteSeal } from './redis/sealed-note.ts'
 import { type Answers, type Lock, listOf, type NotedPardon, type Reply, type Request } from './redis/wire.ts'
 import type { Latest, SharedStore } from './shared-store.ts'
-import { type HeldLock, LEASE_MS, type StoreReport } from './store.ts'
+import { type HeldLock, LEASE_MS } from './store.ts'
 
 export interface RedisStoreOptions extends RedisAddress {
   /** Of all keys, 1..64 of `A-Za-z0-9._-`: who shares it shares the counts. */
@@ -44,7 +45,7 @@ export function createRedisStore(options: RedisStoreOptions): SharedStore {
   const self = randomBytes(9).toString('base64url')
   let abandoned: string[] = []
   let latest: Latest = { pardon: 0 }
-  let locked: StoreReport['locked'] = {}
+  let locked: LockoutReport['locked'] = {}
   let keys: number | undefined
 
   async function run(text: string): Promise<unknown> {

@@ -2,7 +2,7 @@
  * Where the lockout keeps its counts. The rules are in policy.ts; a store makes each step atomic and remembers.
  * test/lockout/store-conformance.ts says what every store must show.
  */
-import type { LockKind, LockNote } from '../authentication/lockout.ts'
+import type { LockKind, LockNote, LockoutReport } from '../authentication/lockout.ts'
 import type { Limit, State } from './policy.ts'
 
 /** One key and the limit it is under. Keys are opaque and of fixed size (keys.ts). */
@@ -88,19 +88,6 @@ export type Pardon =
   /** These pairs of an account and a source. */
   | { readonly of: 'pair'; readonly keys: readonly string[] }
 
-export interface StoreReport {
-  /** Records by where they are kept. */
-  readonly records: Readonly<Record<string, number>>
-  /** Undefined for memory that is not this process's. */
-  readonly bytes?: number
-  readonly budgetBytes?: number
-  readonly locked: Readonly<Partial<Record<LockKind, number>>>
-  /** Refusing whom it does not know, because it is full of what must be kept. */
-  readonly underAttack: boolean
-  /** False while a shared store is away. */
-  readonly reachable: boolean
-}
-
 export interface LockoutStore {
   /** Takes a place on every key, or on none. Opens a lease that holds the places. `note` is for whoever looks at a lock. */
   reserve(
@@ -125,7 +112,7 @@ export interface LockoutStore {
   list(most: number): Promise<readonly HeldLock[]>
   /** Forgets counts and locks; the locks that it ended. Places that are held stay held. */
   pardon(pardon: Pardon): Promise<readonly HeldLock[]>
-  report(): StoreReport
+  report(): LockoutReport
   /** Lets go of what it holds outside of this process. Idempotent; never rejects. */
   close(): Promise<void>
 }

@@ -1,20 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
-import type { LockKind } from '../authentication/lockout.ts'
-
-/** How full the lockout's store is, and what it holds. */
-export interface LockoutReading {
-  /** Records by where they are kept. */
-  readonly records: Readonly<Record<string, number>>
-  /** Undefined for memory that is not this process's. */
-  readonly bytes?: number
-  readonly budgetBytes?: number
-  readonly locked: Readonly<Partial<Record<LockKind, number>>>
-  /** Refusing whom it does not know, because it is full of what must be kept. */
-  readonly underAttack: boolean
-  /** False while a shared store is away. */
-  readonly reachable: boolean
-}
+import type { LockKind, LockoutReport } from '../authentication/lockout.ts'
 
 export interface LockoutMetrics {
   readonly onAttempt: (event: AttemptEvent) => void
@@ -32,7 +18,7 @@ const KINDS: Readonly<Record<LockKind, null>> = {
 }
 
 /** @param read called whenever somebody asks for the metrics */
-export function addLockoutMetrics(registers: Registry[], read: () => LockoutReading): LockoutMetrics {
+export function addLockoutMetrics(registers: Registry[], read: () => LockoutReport): LockoutMetrics {
   const counter = (name: string, help: string) => new Counter({ name: `gatehouse_${name}`, help, registers })
   const locksSet = counter('locks_set_total', 'Attempts whose failure locked a name, a person or a source.')
   const refusals = counter(
@@ -56,9 +42,9 @@ export function addLockoutMetrics(registers: Registry[], read: () => LockoutRead
   }
 }
 
-function addGauges(registers: Registry[], read: () => LockoutReading): void {
+function addGauges(registers: Registry[], read: () => LockoutReport): void {
   /** Without a value there is no series. */
-  const gauge = (name: string, help: string, value: (reading: LockoutReading) => number | undefined) =>
+  const gauge = (name: string, help: string, value: (reading: LockoutReport) => number | undefined) =>
     new Gauge({
       name: `gatehouse_lockout_${name}`,
       help,
@@ -73,7 +59,7 @@ function addGauges(registers: Registry[], read: () => LockoutReading): void {
     name: string,
     help: string,
     label: string,
-    values: (reading: LockoutReading) => Readonly<Record<string, number>>,
+    values: (reading: LockoutReport) => Readonly<Record<string, number>>,
   ) =>
     new Gauge({
       name: `gatehouse_lockout_${name}`,

@@ -2,15 +2,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { HealthReport } from '../authentication/health.ts'
+import type { LockoutReport } from '../authentication/lockout.ts'
 import type { StepOutcome } from '../authentication/rule.ts'
-import { addLockoutMetrics, type LockoutMetrics, type LockoutReading } from './lockout-metrics.ts'
+import { addLockoutMetrics, type LockoutMetrics } from './lockout-metrics.ts'
 
 /** What is looked at when somebody asks; nothing is probed for it. */
 export interface Reading {
   readonly health: HealthReport
   /** Attempts that each backend works on now, by its id. */
   readonly inFlight: ReadonlyMap<string, number>
-  readonly lockout: LockoutReading
+  readonly lockout: LockoutReport
   /** Did the last load of the configuration pass? */
   readonly configOk: boolean
   /** When the configuration that is served was loaded, in milliseconds since the Unix epoch. */
