@@ -8,6 +8,7 @@ import { systemClock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import { UnavailableError } from './authentication/outcome.ts'
+import { createPasswordTag } from './authentication/password-tag.ts'
 import { createRefusedAccounts } from './authentication/refused-accounts.ts'
 import { createUserHash } from './authentication/user-hash.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
@@ -80,6 +81,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
         metrics.onAttempt(event)
         attemptLog(event)
       },
+      passwordTag: createPasswordTag(countSecret),
       onUnlock: metrics.onUnlock,
       hashUser: createUserHash(secret),
       log,

@@ -12,6 +12,7 @@ import { type HealthReport, probeAll } from './authentication/health.ts'
 import { createLockDesk } from './authentication/lock-desk.ts'
 import type { Lockout } from './authentication/lockout.ts'
 import type { LockDesk } from './authentication/locks.ts'
+import type { PasswordTag } from './authentication/password-tag.ts'
 import type { HashUser } from './authentication/user-hash.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from './authentication/username.ts'
 import type { ClientConfig, Config } from './config/config.ts'
@@ -27,6 +28,7 @@ import { closeBackend, type LinkParts, openLink, refuseStrayAliases } from './li
 export interface RuntimeParts extends LinkParts {
   /** For these settings, over the counters of all that came before. */
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
+  readonly passwordTag: PasswordTag
   readonly onAttempt: (event: AttemptEvent) => void
   /** An operator ended so many locks. */
   readonly onUnlock: (ended: number) => void
@@ -65,7 +67,7 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt, onUnlock, hashUser } = parts
+  const { log, onAttempt, passwordTag, onUnlock, hashUser } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
@@ -79,7 +81,15 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
   const chain = createChain(links, config.deadlineMs, systemClock)
   const lockout = parts.lockoutFor(config.lockout)
   const normalise = createUsernameNormaliser(links.flatMap(({ backend }) => backend.realm ?? []))
-  const authenticate = createAuthenticate({ chain, lockout, normalise, clock: systemClock, log, onAttempt })
+  const authenticate = createAuthenticate({
+    chain,
+    lockout,
+    passwordTag,
+    normalise,
+    clock: systemClock,
+    log,
+    onAttempt,
+  })
   const getUser = createGetUser(links, log)
   const callers = createCallers(
     {

@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import type { Lockout, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import { checkPassword } from './password.ts'
-import type { Secret } from './secret.ts'
+import { createPasswordTag, type PasswordTag } from './password-tag.ts'
 import type { NormaliseUsername, Username } from './username.ts'
 import type { Authenticate, AuthenticationRequest, Verdict } from './verdict.ts'
 
@@ -19,6 +19,8 @@ export const RETRY_UNAVAILABLE_MS = 5_000
 export interface AuthenticatorParts {
   readonly chain: Chain
   readonly lockout: Lockout
+  /** By which the lockout knows the same wrong password again; under a key of this process unless one is given. */
+  readonly passwordTag?: PasswordTag
   readonly normalise: NormaliseUsername
   readonly clock: Clock
   readonly log: Log
@@ -38,9 +40,9 @@ type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ig
  */
 export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   const { chain, lockout, normalise, clock, log, onAttempt } = parts
+  const { passwordTag = createPasswordTag(randomBytes(32)) } = parts
   const underWay = new Map<string, Promise<Ending>>()
   const digestKey = randomBytes(32)
-  const tagKey = randomBytes(32)
 
   return async function authenticate(request) {
     const startedAt = clock.now()
@@ -100,7 +102,7 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       name: username.text,
       address: request.address,
       caller: request.caller.id,
-      passwordTag: tagOf(request.password),
+      passwordTag: passwordTag(request.password),
     })
     if (!reservation.admitted) return refused(reservation)
     const { lease, ignored } = reservation
@@ -128,11 +130,6 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       locked,
       ...(ignored && { ignored }),
     }
-  }
-
-  /** Enough to tell the same wrong password again, and too little to find it by (lockout.md, Rules). */
-  function tagOf(password: Secret): number {
-    return createHmac('sha256', tagKey).update(password.reveal()).digest().readUInt16BE()
   }
 
   function likenessOf({ caller, address, password }: AuthenticationRequest, username: Username): string {

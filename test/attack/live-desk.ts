@@ -8,6 +8,8 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { createPasswordTag } from '../../src/authentication/password-tag.ts'
+import { Secret } from '../../src/authentication/secret.ts'
 import { type Daemon, runCommand, startDaemon } from '../support/daemon.ts'
 import type { Slapd, TestScope } from '../support/slapd.ts'
 import type { Played } from './scene.ts'
@@ -49,6 +51,30 @@ const APPS = {
   'old app': { key: 'key-of-the-old-app', id: 'old', may: [] },
 } as const
 
+/** Of the lockout, the same for all daemons. */
+export const SECRET = 'a secret of the lockout that every daemon here shares'
+const tagOf = createPasswordTag(Buffer.from(SECRET))
+
+/**
+ * Wrong passwords that none was taken for before. The lockout knows the last ones again by 16 bits, and would charge a fresh guess
+ * that happens to have the same ones once in a while to nobody: here only as many as were really verified must count.
+ */
+function createFreshGuesses(): () => string {
+  const used = new Set<number>()
+  let guesses = 0
+  return () => {
+    // Nobody remembers so many.
+    if (used.size > 30_000) used.clear()
+    for (;;) {
+      const password = `wrong ${++guesses}`
+      const tag = tagOf(new Secret(password))
+      if (used.has(tag)) continue
+      used.add(tag)
+      return password
+    }
+  }
+}
+
 /** Of parallel requests over HTTP. More wait for their turn at the client, and are no attack any more. */
 const CONNECTIONS = 1_000
 const folders: string[] = []
@@ -65,7 +91,7 @@ export function newFolder(): string {
 export interface LiveDeskOptions {
   readonly backend: object
   /** Further parts of the configuration. */
-  readonly config?: object
+  readonly config?: { readonly lockout?: object } & Readonly<Record<string, unknown>>
   readonly env?: Record<string, string>
 }
 
@@ -73,6 +99,7 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
   const { backend, config = {}, env = {} } = options
   const cwd = newFolder()
   const file = join(cwd, 'gatehouse.yaml')
+  const isSecretSet = config.lockout !== undefined && 'secret_file' in config.lockout
   const whole = {
     listen: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
@@ -85,6 +112,7 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
     })),
     backends: [backend],
     ...config,
+    lockout: { ...(isSecretSet ? {} : { secret: SECRET }), ...config.lockout },
   }
   // JSON is YAML.
   writeFileSync(file, JSON.stringify(whole))
@@ -92,7 +120,7 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
   let daemon = await start()
   let agent = newAgent()
   t.teardown(() => agent.destroy())
-  let guesses = 0
+  const freshGuess = createFreshGuesses()
 
   async function login(name: string, password: string, visit: Visit = {}): Promise<Reply> {
     const { from, app = 'login form', headers } = visit
@@ -116,7 +144,7 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
       return daemon
     },
     login,
-    guess: (name, visit) => login(name, `wrong ${++guesses}`, visit),
+    guess: (name, visit) => login(name, freshGuess(), visit),
     crash: (meanwhile = () => {}) => startAnew('SIGKILL', meanwhile),
     restart: (meanwhile = () => {}) => startAnew('SIGTERM', meanwhile),
     command: (...args) => runCommand([...args, '--admin', daemon.adminUrl, '--config', file], { cwd }),

@@ -16,6 +16,7 @@ import {
   newFolder,
   openLiveDesk,
   openLiveTally,
+  SECRET,
   wrongAt,
 } from './live-desk.ts'
 import { ATTACKER, distantSource, OFFICE } from './people.ts'
@@ -42,7 +43,7 @@ async function openReplicas(
   const folder = newFolder()
   const secretFile = join(folder, 'secret')
   const passwordFile = join(folder, 'password')
-  writeFileSync(secretFile, 'one secret that all replicas share, of 48 letters', { mode: 0o600 })
+  writeFileSync(secretFile, SECRET, { mode: 0o600 })
   writeFileSync(passwordFile, redis.password, { mode: 0o600 })
   const options = {
     backend: corpBackend(slapd),

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/authentication/clock.ts'
 import { createGetUser } from '../../src/authentication/get-user.ts'
 import { watchHealth } from '../../src/authentication/health.ts'
 import { UnavailableError } from '../../src/authentication/outcome.ts'
+import { createPasswordTag } from '../../src/authentication/password-tag.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser } from '../../src/authentication/username.ts'
 import type { AuthenticationRequest } from '../../src/authentication/verdict.ts'
@@ -324,3 +325,16 @@ t.test(
     )
   },
 )
+
+t.test('the tag of a password is 16 bits under a key, and the same for the same password', async t => {
+  const tagOf = createPasswordTag(new Uint8Array(32).fill(1))
+  const tags = new Set(Array.from({ length: 2_000 }, (_, i) => tagOf(new Secret(`wrong ${i}`))))
+  t.ok([...tags].every(tag => Number.isInteger(tag) && tag >= 0 && tag <= 0xffff))
+  t.ok(tags.size > 1_900, 'spread over all of them')
+  t.equal(tagOf(new Secret('wrong 1')), tagOf(new Secret('wrong 1')))
+  const others = createPasswordTag(new Uint8Array(32).fill(2))
+  const same = [...tags.keys()].filter(
+    (_, i) => others(new Secret(`wrong ${i}`)) === tagOf(new Secret(`wrong ${i}`)),
+  )
+  t.ok(same.length < 10, 'another key, other tags')
+})
