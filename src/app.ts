@@ -10,6 +10,7 @@ import type { Log } from './authentication/log.ts'
 import { UnavailableError } from './authentication/outcome.ts'
 import { createPasswordTag } from './authentication/password-tag.ts'
 import { createRefusedAccounts } from './authentication/refused-accounts.ts'
+import { createRelease } from './authentication/release.ts'
 import { createUserHash } from './authentication/user-hash.ts'
 import { createUsernameNormaliser } from './authentication/username.ts'
 import type { Config } from './config/config.ts'
@@ -68,9 +69,10 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
     const inFlight = reloader.current().chain.inFlight()
     const health = { ...reloader.health().latest(), ready: isReady() }
-    return { health, inFlight, lockout: counts.report(), configOk, configLoadedAt }
+    return { health, inFlight, held: release.held(), lockout: counts.report(), configOk, configLoadedAt }
   })
   const refusedAccounts = createRefusedAccounts(systemClock)
+  const release = createRelease({ clock: systemClock })
   const open = (next: Config) =>
     openRuntime(next, {
       users,
@@ -82,6 +84,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
         attemptLog(event)
       },
       passwordTag: createPasswordTag(countSecret),
+      release,
       onUnlock: metrics.onUnlock,
       hashUser: createUserHash(secret),
       log,
@@ -136,6 +139,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   void reportChecks(reloader.current(), log)
   opened.defer(() => {
     phase = 'stopping'
+    release.flush()
   })
 
   const running = opened.move()

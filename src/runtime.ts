@@ -12,7 +12,9 @@ import { type HealthReport, probeAll } from './authentication/health.ts'
 import { createLockDesk } from './authentication/lock-desk.ts'
 import type { Lockout } from './authentication/lockout.ts'
 import type { LockDesk } from './authentication/locks.ts'
+import { createPace } from './authentication/pace.ts'
 import type { PasswordTag } from './authentication/password-tag.ts'
+import type { Release } from './authentication/release.ts'
 import type { HashUser } from './authentication/user-hash.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from './authentication/username.ts'
 import type { ClientConfig, Config } from './config/config.ts'
@@ -29,6 +31,7 @@ export interface RuntimeParts extends LinkParts {
   /** For these settings, over the counters of all that came before. */
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
   readonly passwordTag: PasswordTag
+  readonly release: Release
   readonly onAttempt: (event: AttemptEvent) => void
   /** An operator ended so many locks. */
   readonly onUnlock: (ended: number) => void
@@ -67,7 +70,7 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt, passwordTag, onUnlock, hashUser } = parts
+  const { log, onAttempt, passwordTag, release, onUnlock, hashUser } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
@@ -89,6 +92,11 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     clock: systemClock,
     log,
     onAttempt,
+    timing: {
+      pace: createPace({ timing: config.timing, clock: systemClock }),
+      release,
+      lockoutShown: config.lockout.disclosure === 'shown',
+    },
   })
   const getUser = createGetUser(links, log)
   const callers = createCallers(

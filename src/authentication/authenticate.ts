@@ -8,8 +8,10 @@ import type { Chain, ChainResult, ChainVerdict } from './chain.ts'
 import type { Clock } from './clock.ts'
 import type { Lockout, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
+import { isHeld, type Pace } from './pace.ts'
 import { checkPassword } from './password.ts'
 import { createPasswordTag, type PasswordTag } from './password-tag.ts'
+import type { Release } from './release.ts'
 import type { NormaliseUsername, Username } from './username.ts'
 import type { Authenticate, AuthenticationRequest, Verdict } from './verdict.ts'
 
@@ -26,6 +28,15 @@ export interface AuthenticatorParts {
   readonly log: Log
   /** Called exactly once per attempt, before the verdict is returned; it must not throw. */
   readonly onAttempt: (event: AttemptEvent) => void
+  /** When failures are answered; at once unless given. */
+  readonly timing?: ReplyTiming
+}
+
+export interface ReplyTiming {
+  readonly pace: Pace
+  readonly release: Release
+  /** Whether callers are told that they are locked out here. */
+  readonly lockoutShown: boolean
 }
 
 type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ignored'> & {
@@ -39,7 +50,7 @@ type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ig
  * passwords is never refused; what they share is compared by a keyed hash that lives only in this process.
  */
 export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
-  const { chain, lockout, normalise, clock, log, onAttempt } = parts
+  const { chain, lockout, normalise, clock, log, onAttempt, timing } = parts
   const { passwordTag = createPasswordTag(randomBytes(32)) } = parts
   const underWay = new Map<string, Promise<Ending>>()
   const digestKey = randomBytes(32)
@@ -66,11 +77,25 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       const { ending, shared } = await answer(request, name)
       const { verdict, ...rest } = ending
       write(rest, verdict.verdict, shared)
+      await answerOnTime(startedAt, verdict, rest.steps, request)
       return verdict
     } catch (error) {
       write({ steps: [], locked: false }, 'error', false)
       throw error
     }
+  }
+
+  /** Operators who have it explained see every time anyway. */
+  async function answerOnTime(
+    startedAt: number,
+    { verdict }: Verdict,
+    steps: Ending['steps'],
+    { explain }: AuthenticationRequest,
+  ): Promise<void> {
+    if (timing === undefined || explain !== undefined) return
+    const { pace, release, lockoutShown } = timing
+    pace.learn({ accepted: verdict === 'accepted', durationMs: clock.now() - startedAt, steps })
+    if (isHeld(verdict, steps, lockoutShown)) await release.hold(pace.dueAt(startedAt))
   }
 
   async function answer(

@@ -25,6 +25,8 @@ export interface Config {
   /** Whom a backend must find, or must not. */
   readonly checks: readonly CheckConfig[]
   readonly lockout: LockoutConfig
+  /** When failures are answered. */
+  readonly timing: { readonly floorMs: number; readonly jitterMs: number }
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
     /** `auto`: pretty on a terminal, JSON otherwise. */

@@ -121,6 +121,7 @@ function checkBackends(ground: Ground): void {
   if (!Array.isArray(values.backends)) return
   checkUnique(values.backends, '/backends', ground)
   checkTimeouts(ground)
+  checkTiming(ground)
   if (!values.backends.every((_, index) => sound(`/backends/${index}`))) return
   const enabled = [...values.backends.entries()].filter(([, { enabled }]) => enabled)
   const last = enabled.filter(([, { deny }]) => !deny).at(-1)
@@ -184,6 +185,17 @@ function checkTimeouts({ values, places, report, sound }: Ground): void {
       'longer than the `deadline` of a whole attempt',
       'the deadline ends it first',
     )
+  }
+}
+
+/** In milliseconds. */
+const LONGEST = { floor: 3_000, jitter: 1_000 } as const
+
+function checkTiming({ values, places, report, sound }: Ground): void {
+  for (const key of ['floor', 'jitter'] as const) {
+    const pointer = `/timing/${key}`
+    if (!sound(pointer) || values.timing[key] <= LONGEST[key]) continue
+    report.error(spanOf(places, pointer), `expected at most \`${LONGEST[key] / 1000}s\``)
   }
 }
 

@@ -167,6 +167,18 @@ const Check = Type.Object({
   ),
 })
 
+const Timing = Type.Object(
+  {
+    floor: DurationOption('No failure is answered sooner; at most `3s`.', '250ms'),
+    jitter: DurationOption('Up to so much later, by chance; at most `1s`.', '20ms'),
+  },
+  {
+    default: {},
+    description:
+      'When failures are answered: after the floor or the time that 95 of 100 recent logins needed, whichever is longer, so that the time tells nobody which names exist.',
+  },
+)
+
 const Log = Type.Object(
   {
     level: WordOption(
@@ -228,6 +240,7 @@ const ConfigSchema = Type.Object({
       'Whom a backend must find, or must not. A reload that breaks one of these is refused; at the start it is an error in the log.',
   }),
   lockout: Lockout,
+  timing: Timing,
   log: Log,
 })
 

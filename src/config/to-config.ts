@@ -44,6 +44,7 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
     }),
     checks: values.checks,
     lockout: toLockout(values.lockout),
+    timing: { floorMs: values.timing.floor, jitterMs: values.timing.jitter },
     log: values.log,
   })
 }

@@ -11,6 +11,8 @@ export interface Reading {
   readonly health: HealthReport
   /** Attempts that each backend works on now, by its id. */
   readonly inFlight: ReadonlyMap<string, number>
+  /** Failures whose answers wait for their time. */
+  readonly held: number
   readonly lockout: LockoutReport
   /** Did the last load of the configuration pass? */
   readonly configOk: boolean
@@ -175,6 +177,9 @@ function addGauges(registers: Registry[], read: () => Reading): void {
   gauge('backend_in_flight', 'Attempts that the backend works on now.', ['backend'], (busy, { inFlight }) => {
     for (const [backend, count] of inFlight) busy.set({ backend }, count)
   })
+  gauge('held_replies', 'Failures whose answers wait for their time.', [], (waiting, { held }) =>
+    waiting.set(held),
+  )
   gauge(
     'server_up',
     '1 while this server of the backend is in use, as last seen.',

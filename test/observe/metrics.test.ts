@@ -8,6 +8,7 @@ const LOCKOUT: Reading['lockout'] = { records: {}, locked: {}, underAttack: fals
 const NOTHING: Reading = {
   health: { ready: false, backends: [] },
   inFlight: new Map(),
+  held: 0,
   lockout: LOCKOUT,
   configOk: true,
   configLoadedAt: 0,
@@ -139,6 +140,7 @@ t.test('states are those of the moment: what left the configuration leaves the m
       ['corp', 3],
       ['partner', 0],
     ]),
+    held: 4,
     lockout: LOCKOUT,
     configOk: false,
     configLoadedAt: 1_700_000_000_000,
@@ -147,6 +149,7 @@ t.test('states are those of the moment: what left the configuration leaves the m
   const before = await scrape(metrics)
   const expected: [string, number][] = [
     ['gatehouse_ready', 1],
+    ['gatehouse_held_replies', 4],
     ['gatehouse_backend_up{backend="corp"}', 1],
     ['gatehouse_backend_up{backend="partner"}', 0],
     ['gatehouse_backend_in_flight{backend="corp"}', 3],
