@@ -93,7 +93,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     log,
     onAttempt,
     timing: {
-      pace: createPace({ timing: config.timing, clock: systemClock }),
+      pace: createPace({ timing: config.timing, deadlineMs: config.deadlineMs, clock: systemClock }),
       release,
       lockoutShown: config.lockout.disclosure === 'shown',
     },

@@ -6,7 +6,8 @@
  *
  * `successes` is the 95th percentile of what the newest logins took that were accepted. `walk` is what a failure takes whose password
  * is verified at every backend: the sum of the 95th percentiles of their newest verifications. Names that nobody has pull down
- * neither. k is 1 unless an attempt took longer, and then the next whole number: a slow failure does not show by how much.
+ * neither. k is 1 unless an attempt took longer, and then the next whole number: a slow failure does not show by how much. Nothing
+ * is due later than the deadline of its attempt.
  */
 import { randomInt } from 'node:crypto'
 import type { Step } from './chain.ts'
@@ -36,17 +37,17 @@ export interface Pace {
 
 export interface PaceParts {
   readonly timing: Timing
+  /** For a whole attempt, in milliseconds. */
+  readonly deadlineMs: number
   readonly clock: Clock
   /** A whole number from 0 to below `most`, that nobody can foretell. */
   readonly random?: (most: number) => number
 }
 
-/** What a failure waits at most, in milliseconds: well within the time that a request has beyond the deadline of its attempt. */
-export const MOST_WAIT_MS = 4_000
 /** Durations come in all the time; what they come to is worked out so often, in milliseconds. */
 const WORKED_OUT_MS = 100
 
-export function createPace({ timing, clock, random = most => randomInt(most) }: PaceParts): Pace {
+export function createPace({ timing, deadlineMs, clock, random = most => randomInt(most) }: PaceParts): Pace {
   const { floorMs, jitterMs } = timing
   const successes = createRecentDurations()
   const verifications = new Map<string, RecentDurations>()
@@ -79,12 +80,12 @@ export function createPace({ timing, clock, random = most => randomInt(most) }: 
       }
     },
     dueAt(startedAt) {
-      const period = Math.min(Math.max(floorMs, workOut()), MOST_WAIT_MS)
+      const period = Math.max(floorMs, workOut())
       const elapsed = Math.max(clock.now() - startedAt, 0)
       const periods = Math.max(Math.ceil(elapsed / period), 1)
       // In tenths of a millisecond.
       const jitter = random(Math.round(jitterMs * 10) + 1) / 10
-      return startedAt + periods * period + jitter
+      return startedAt + Math.min(periods * period + jitter, deadlineMs)
     },
   }
 }

@@ -197,6 +197,14 @@ function checkTiming({ values, places, report, sound }: Ground): void {
     if (!sound(pointer) || values.timing[key] <= LONGEST[key]) continue
     report.error(spanOf(places, pointer), `expected at most \`${LONGEST[key] / 1000}s\``)
   }
+  const at = '/timing/floor'
+  // What nobody set gives way to the deadline.
+  if (!places.has(at) || !sound(at) || !sound('/deadline') || values.timing.floor < values.deadline) return
+  report.error(
+    spanOf(places, at),
+    'not below the `deadline` of a whole attempt',
+    'lower the floor, or raise the deadline',
+  )
 }
 
 function checkUnique(

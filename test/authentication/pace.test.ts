@@ -1,13 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createPace, isHeld, MOST_WAIT_MS } from '../../src/authentication/pace.ts'
+import { createPace, isHeld } from '../../src/authentication/pace.ts'
 import type { StepOutcome } from '../../src/authentication/rule.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
 /** Failures that took so long, and when they are due after their beginning. */
-function desk({ floorMs = 250, jitterMs = 0 } = {}, random: (most: number) => number = () => 0) {
+function desk(
+  { floorMs = 250, jitterMs = 0, deadlineMs = 8_000 } = {},
+  random: (most: number) => number = () => 0,
+) {
   const clock = createFakeClock()
-  const pace = createPace({ timing: { floorMs, jitterMs }, clock, random })
+  const pace = createPace({ timing: { floorMs, jitterMs }, deadlineMs, clock, random })
   const due = (tookMs: number) => {
     const startedAt = clock.now() - tookMs
     return Math.round((pace.dueAt(startedAt) - startedAt) * 1000) / 1000
@@ -52,11 +55,13 @@ t.test('what took longer is due at the next multiple, so that it does not show b
   t.equal(due(501), 750)
 })
 
-t.test('nobody waits longer than the bound, whatever successes took', async t => {
-  const { due, succeed } = desk()
+t.test('nothing is due after the deadline of its attempt', async t => {
+  const { clock, due, succeed } = desk({ deadlineMs: 2_000, jitterMs: 20 }, most => most - 1)
+  t.equal(due(1_990), 2_000)
   for (let i = 0; i < 10; i++) succeed(60_000)
-  t.equal(due(1), MOST_WAIT_MS)
-  t.ok(due(29_000) <= 29_000 + MOST_WAIT_MS)
+  clock.advance(100)
+  t.equal(due(1), 2_000)
+  t.equal(desk({ deadlineMs: 2_000 }).due(2_050), 2_000, 'what came too late is due at once')
 })
 
 t.test('jitter comes on top: never below the floor, never above floor and jitter', async t => {

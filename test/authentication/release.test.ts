@@ -114,7 +114,11 @@ function authenticator(links: readonly Link[], lockoutShown = true) {
     clock,
     log: createLogRecorder(),
     onAttempt: event => void events.push(event),
-    timing: { pace: createPace({ timing: TIMING, clock, random: () => 0 }), release, lockoutShown },
+    timing: {
+      pace: createPace({ timing: TIMING, deadlineMs: 5_000, clock, random: () => 0 }),
+      release,
+      lockoutShown,
+    },
   })
   const ask = (username: string, password: string, explain?: () => void) => {
     const answer: { verdict?: string } = {}

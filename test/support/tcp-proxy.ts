@@ -181,7 +181,7 @@ export async function startTcpProxy(
       const flow = flows[direction]
       if (flow === 'drop' || forgotten.has(from)) return
       if (typeof flow === 'object' && 'delayMs' in flow)
-        await pause(arrived + flow.delayMs - performance.now())
+        await pause(Math.max(arrived + flow.delayMs - performance.now(), 0))
       if (to.destroyed) return
       if (what === 'end') to.end()
       else if (typeof flow === 'object' && 'dripMs' in flow) await drip(what, flow.dripMs)
