@@ -17,6 +17,10 @@ export interface House {
   /** The one that runs now; after `restart` another. */
   readonly app: App
   readonly log: LogRecorder
+  /** The public listener. */
+  readonly url: string
+  /** What the login form shows to be known. */
+  readonly headers: Readonly<Record<string, string>>
   /** The folder with the configuration and the database in it. */
   readonly folder: string
   /** Name and password of the user that the first start makes. */
@@ -142,6 +146,10 @@ export async function openHouse(
     get app() {
       return app
     },
+    get url() {
+      return app.publicUrl
+    },
+    headers: { authorization: `Bearer ${APPS['login form'].key}` },
     log,
     folder,
     admin,

@@ -31,8 +31,8 @@ export interface Kinds {
   readonly [kind: string]: Guess
 }
 
-/** Samples of each kind. */
-export const SAMPLES = Number(process.env.GATEHOUSE_TIMING_SAMPLES ?? 2_000)
+/** Samples of each kind, unless a scene wants another number. */
+const SAMPLES = Number(process.env.GATEHOUSE_TIMING_SAMPLES ?? 2_000)
 /** Few enough that nobody waits for a hash longer than for the floor. */
 const CONNECTIONS = 20
 const rowsFile = process.env.GATEHOUSE_TIMING_ROWS
@@ -44,22 +44,31 @@ interface Reply {
   readonly bytes: string
 }
 
+export interface Scene {
+  readonly order: string
+  readonly url: string
+  readonly kinds: Kinds
+  /** Somebody's right password, for the control. */
+  readonly right: Guess
+  readonly headers?: Readonly<Record<string, string>>
+  /** Of each kind. */
+  readonly samples?: number
+}
+
 /**
  * Asks in shuffled turns, writes down a row for each kind but `unknown`, and asserts that all replies are the same bytes. The
  * daemon's lockout must be off.
- *
- * @param right somebody's right password, for the control
  */
 export async function compare(
   t: Test,
-  { order, url, kinds, right }: { order: string; url: string; kinds: Kinds; right: Guess },
-): Promise<void> {
+  { order, url, kinds, right, headers = {}, samples = SAMPLES }: Scene,
+): Promise<Row[]> {
   const names = Object.keys(kinds)
   const durations = new Map(names.map(name => [name, [] as number[]]))
   const bytes = new Map<string, Set<string>>(names.map(name => [name, new Set()]))
   const successes: number[] = []
-  const turns = Array.from({ length: SAMPLES }, () => shuffled(names)).flat()
-  const everySuccess = Math.ceil(turns.length / Math.min(SAMPLES, 200))
+  const turns = Array.from({ length: samples }, () => shuffled(names)).flat()
+  const everySuccess = Math.ceil(turns.length / Math.min(samples, 200))
 
   async function worker(): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -68,11 +77,11 @@ export async function compare(
       if (name === undefined) break
       const guess = kinds[name]
       if (guess === undefined) throw new Error(name)
-      const { durationMs, bytes: seen } = await send(agent, url, guess())
+      const { durationMs, bytes: seen } = await send(agent, url, guess(), headers)
       durations.get(name)?.push(durationMs)
       bytes.get(name)?.add(seen)
       if (turns.length % everySuccess === 0) {
-        const reply = await send(agent, url, right())
+        const reply = await send(agent, url, right(), headers)
         if (!reply.bytes.startsWith('200 ')) throw new Error(`a right password is answered ${reply.bytes}`)
         successes.push(reply.durationMs)
       }
@@ -81,6 +90,7 @@ export async function compare(
   }
   await Promise.all(Array.from({ length: CONNECTIONS }, worker))
 
+  const rows: Row[] = []
   const unknown = durations.get('unknown') ?? []
   t.strictSame(
     [...(bytes.get('unknown') ?? [])].length,
@@ -90,10 +100,12 @@ export async function compare(
   for (const name of names) {
     t.strictSame(bytes.get(name), bytes.get('unknown'), `${order}: ${name} is answered with the same bytes`)
     const of = durations.get(name) ?? []
-    t.equal(of.length, SAMPLES)
-    if (name !== 'unknown') write(rowOf(order, name, unknown, of))
+    t.equal(of.length, samples)
+    if (name !== 'unknown') rows.push(rowOf(order, name, unknown, of))
   }
-  write({ ...rowOf(order, 'control: right password', unknown, successes), control: true })
+  rows.push({ ...rowOf(order, 'control: right password', unknown, successes), control: true })
+  for (const row of rows) write(row)
+  return rows
 }
 
 function rowOf(order: string, kind: string, unknown: readonly number[], of: readonly number[]): Row {
@@ -110,10 +122,19 @@ function shuffled<T>(items: readonly T[]): T[] {
   return items.map(() => left.splice(chance.below(left.length), 1)[0] as T)
 }
 
-function send(agent: Agent, url: string, body: object): Promise<Reply> {
+function send(
+  agent: Agent,
+  url: string,
+  body: object,
+  more: Readonly<Record<string, string>>,
+): Promise<Reply> {
   const { promise, resolve, reject } = Promise.withResolvers<Reply>()
   const text = JSON.stringify(body)
-  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...more,
+  }
   const startedAt = performance.now()
   const sent = request(`${url}/authenticate`, { agent, method: 'POST', headers }, response => {
     let received = ''
