@@ -102,6 +102,8 @@ export async function openHouse(
 ): Promise<House> {
   const folder = t.testdir()
   const file = join(folder, 'gatehouse.yaml')
+  const secretFile = join(folder, 'lockout-secret')
+  writeFileSync(secretFile, SECRET, { mode: 0o600 })
   const log = createLogRecorder()
   const agent = new Agent({ keepAlive: true })
   t.teardown(() => agent.destroy())
@@ -127,7 +129,7 @@ export async function openHouse(
         ...(clients as object[]),
       ],
       backends,
-      lockout: { secret: SECRET, ...(lockout as object | undefined) },
+      lockout: { secret_file: secretFile, ...(lockout as object | undefined) },
       ...rest,
     }
     // JSON is YAML.

@@ -1,4 +1,6 @@
 /** What the tests of the lockout share: a house with the people of fixtures/ldap/corp.ldif, and a desk in time that a test moves. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { createPasswordTag } from '../../src/authentication/password-tag.ts'
@@ -68,14 +70,59 @@ export async function bindsDuring(slapd: Slapd, work: () => Promise<unknown>): P
   return (await count()) - before
 }
 
-/** The counts that `lockout show` tells, by the kind of the key; the highest of those of one kind. */
+/** What an operator asks the daemon: `list`, `show` and `unlock` of the admin listener, as the commands do, without their start. */
+async function operate(house: House, what: string, body: object): Promise<Answer> {
+  const token = readFileSync(join(house.folder, 'gatehouse.db.admin-token'), 'utf8').trim()
+  const response = await fetch(`${house.app.adminUrl}/admin/lockout/${what}`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      connection: 'close',
+    },
+    body: JSON.stringify(body),
+  })
+  if (response.status !== 200) throw new Error(`${what}: ${response.status} ${await response.text()}`)
+  return (await response.json()) as Answer
+}
+
+interface Answer {
+  readonly locks: readonly ShownLock[]
+  readonly ended: readonly ShownLock[]
+  readonly lockout: Readonly<Record<'name' | 'source' | 'subjects', readonly Count[]>>
+}
+
+interface Count {
+  readonly key: string
+  readonly failures: number
+}
+
+export interface ShownLock {
+  readonly kind: string
+  readonly user?: string
+  readonly subject?: string
+  readonly source?: string
+}
+
+export async function listLocks(house: House): Promise<readonly ShownLock[]> {
+  return (await operate(house, 'list', {})).locks
+}
+
+/** The locks that it ended. */
+export async function unlock(
+  house: House,
+  whom: { readonly user?: string; readonly address?: string },
+): Promise<readonly ShownLock[]> {
+  return (await operate(house, 'unlock', whom)).ended
+}
+
+/** The failures that count, by the kind of the key; the highest of those of one kind. */
 export async function countsOf(
   house: House,
-  name: string,
-  from = HERE,
+  user: string,
+  address = HERE,
 ): Promise<Readonly<Record<string, number>>> {
-  const { stdout } = await house.command(['lockout', 'show', name, '--from', from, '--json'])
-  const { lockout } = JSON.parse(stdout)
+  const { lockout } = await operate(house, 'show', { user, address })
   const counts: Record<string, number> = {}
   for (const { key, failures } of [...lockout.name, ...lockout.source, ...lockout.subjects]) {
     counts[key] = Math.max(counts[key] ?? 0, failures)
