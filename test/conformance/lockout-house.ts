@@ -9,6 +9,7 @@ import { type Desk, openDesk } from '../attack/desk.ts'
 import { ALICE, BOB, MALLORY } from '../attack/people.ts'
 import { createChance } from '../support/chance.ts'
 import { createFreshGuesses } from '../support/fresh-guesses.ts'
+import type { LogLine } from '../support/log-recorder.ts'
 import { corpBackend, type Slapd } from '../support/slapd.ts'
 import { type House, type HouseConfig, openHouse, type Reply, SECRET } from './house.ts'
 
@@ -59,6 +60,16 @@ export async function untilLet(ask: () => Promise<Reply>): Promise<Reply> {
     const reply = await ask()
     if ((reply.status !== 429 && reply.status !== 503) || performance.now() > giveUp) return reply
     await pause(50)
+  }
+}
+
+/** The first line of the log that fits, also one that is still to come within ten seconds. */
+export async function inLog(house: House, fits: (line: LogLine) => boolean): Promise<LogLine | undefined> {
+  const giveUp = performance.now() + 10_000
+  for (;;) {
+    const line = house.log.lines.find(fits)
+    if (line !== undefined || performance.now() > giveUp) return line
+    await pause(20)
   }
 }
 
@@ -155,4 +166,10 @@ export function openClockDesk(
       return verdicts
     },
   }
+}
+
+/** A local user, made as an operator makes one. */
+export async function addUser(house: House, name: string, password: string, ...options: string[]) {
+  const added = await house.command(['user', 'add', name, '--password-stdin', ...options], password)
+  if (added.code !== 0) throw new Error(added.stderr)
 }
