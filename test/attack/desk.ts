@@ -2,6 +2,7 @@
 import { createAuthenticate } from '../../src/authentication/authenticate.ts'
 import { createChain } from '../../src/authentication/chain.ts'
 import type { Asker, Ceiling, Lease, Lockout, Standings } from '../../src/authentication/lockout.ts'
+import type { PasswordTag } from '../../src/authentication/password-tag.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameNormaliser, type NormaliseUsername } from '../../src/authentication/username.ts'
 import type { Verdict } from '../../src/authentication/verdict.ts'
@@ -53,9 +54,11 @@ export function openDesk(
     readonly settings?: Partial<LockoutSettings>
     readonly bytes?: number
     readonly ownLock?: Ceiling
+    /** For a scene that knows which guesses are fresh. */
+    readonly passwordTag?: PasswordTag
   },
 ): Desk {
-  const { chance, settings, bytes = BUDGET_BYTES, ownLock } = options
+  const { chance, settings, bytes = BUDGET_BYTES, ownLock, passwordTag } = options
   const clock = createFakeClock()
   const log = createLogRecorder()
   const directory = createDirectory(people, { chance, clock, ...(ownLock && { ownLock }) })
@@ -123,6 +126,7 @@ export function openDesk(
   const authenticate = createAuthenticate({
     chain,
     lockout: overheard,
+    ...(passwordTag && { passwordTag }),
     normalise,
     clock,
     log,

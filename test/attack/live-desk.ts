@@ -8,9 +8,8 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createPasswordTag } from '../../src/authentication/password-tag.ts'
-import { Secret } from '../../src/authentication/secret.ts'
 import { type Daemon, runCommand, startDaemon } from '../support/daemon.ts'
+import { createFreshGuesses } from '../support/fresh-guesses.ts'
 import type { Slapd, TestScope } from '../support/slapd.ts'
 import type { Played } from './scene.ts'
 
@@ -53,27 +52,6 @@ const APPS = {
 
 /** Of the lockout, the same for all daemons. */
 export const SECRET = 'a secret of the lockout that every daemon here shares'
-const tagOf = createPasswordTag(Buffer.from(SECRET))
-
-/**
- * Wrong passwords that none was taken for before. The lockout knows the last ones again by 16 bits, and would charge a fresh guess
- * that happens to have the same ones once in a while to nobody: here only as many as were really verified must count.
- */
-function createFreshGuesses(): () => string {
-  const used = new Set<number>()
-  let guesses = 0
-  return () => {
-    // Nobody remembers so many.
-    if (used.size > 30_000) used.clear()
-    for (;;) {
-      const password = `wrong ${++guesses}`
-      const tag = tagOf(new Secret(password))
-      if (used.has(tag)) continue
-      used.add(tag)
-      return password
-    }
-  }
-}
 
 /** Of parallel requests over HTTP. More wait for their turn at the client, and are no attack any more. */
 const CONNECTIONS = 1_000
@@ -122,7 +100,7 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
   let daemon = await start()
   let agent = newAgent()
   t.teardown(() => agent.destroy())
-  const freshGuess = createFreshGuesses()
+  const freshGuess = createFreshGuesses(SECRET)
 
   async function login(name: string, password: string, visit: Visit = {}): Promise<Reply> {
     const { from, app = 'login form', headers } = visit

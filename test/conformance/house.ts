@@ -11,6 +11,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import type { BackendPlugin } from '../../src/plugin.ts'
 import type { ReloadResult } from '../../src/reload.ts'
 import { runCommand } from '../support/daemon.ts'
+import { createFreshGuesses } from '../support/fresh-guesses.ts'
 import { createLogRecorder, type LogLine, type LogRecorder } from '../support/log-recorder.ts'
 
 export interface House {
@@ -91,6 +92,9 @@ const APPS = {
   outsider: { id: 'outsider', key: 'key-of-the-outsider', may: [] },
 } as const
 
+/** `lockout.secret` of every house, so that no guess is one that it takes for a repetition. */
+export const SECRET = 'a secret of the lockout that every house here shares'
+
 export const LOCAL = { id: 'local', type: 'local' } as const
 export const EMAIL = { id: 'email', type: 'email' } as const
 
@@ -102,6 +106,8 @@ export async function openHouse(
 ): Promise<House> {
   const folder = t.testdir()
   const file = join(folder, 'gatehouse.yaml')
+  const secretFile = join(folder, 'lockout-secret')
+  writeFileSync(secretFile, SECRET, { mode: 0o600 })
   const log = createLogRecorder()
   const agent = new Agent({ keepAlive: true })
   t.teardown(() => agent.destroy())
@@ -113,7 +119,7 @@ export async function openHouse(
       resolvePlugin: async (type, declared) => plugins[type] ?? resolvePlugin(type, declared),
     })
   }
-  function write({ backends, clients = [], ...rest }: HouseConfig): void {
+  function write({ backends, clients = [], lockout, ...rest }: HouseConfig): void {
     const whole = {
       listen: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
@@ -127,6 +133,7 @@ export async function openHouse(
         ...(clients as object[]),
       ],
       backends,
+      lockout: { secret_file: secretFile, ...(lockout as object | undefined) },
       ...rest,
     }
     // JSON is YAML.
@@ -140,7 +147,7 @@ export async function openHouse(
   const { firstAdmin } = app
   if (firstAdmin === undefined) throw new Error('no first admin was made')
   const admin = { username: firstAdmin.username, password: firstAdmin.password.reveal() }
-  let guesses = 0
+  const freshGuess = createFreshGuesses(SECRET)
 
   const house: House = {
     get app() {
@@ -164,7 +171,7 @@ export async function openHouse(
     async guess(username, times, visit) {
       const replies: Reply[] = []
       for (let i = 0; i < times; i++) {
-        replies.push(await house.login(username, `wrong guess ${++guesses}`, visit))
+        replies.push(await house.login(username, freshGuess(), visit))
       }
       return replies
     },
