@@ -43,19 +43,16 @@ export function beforeLocal(...directories: readonly object[]): { readonly backe
 }
 
 export interface Administrator {
+  /** How many references a search of the whole directory brings. */
+  references(): Promise<number>
   set(dn: string, attribute: string, ...values: readonly string[]): Promise<void>
   join(group: string, member: string): Promise<void>
   leave(group: string, member: string): Promise<void>
 }
 
 /** Changes the directory under the daemon's feet. */
-export function administratorOf({ ldapsPort, adminDn, adminPassword }: Slapd): Administrator {
-  async function modify(
-    dn: string,
-    operation: 'add' | 'delete' | 'replace',
-    type: string,
-    values: readonly string[],
-  ): Promise<void> {
+export function administratorOf({ ldapsPort, baseDn, adminDn, adminPassword }: Slapd): Administrator {
+  async function connected<T>(work: (client: Client) => Promise<T>): Promise<T> {
     const client = new Client({
       url: `ldaps://127.0.0.1:${ldapsPort}`,
       timeout: 5_000,
@@ -64,13 +61,23 @@ export function administratorOf({ ldapsPort, adminDn, adminPassword }: Slapd): A
     })
     try {
       await client.bind(adminDn, adminPassword)
-      const modification = new Attribute({ type, values: [...values] })
-      await client.modify(dn, new Change({ operation, modification }))
+      return await work(client)
     } finally {
       await client.unbind()
     }
   }
+  async function modify(
+    dn: string,
+    operation: 'add' | 'delete' | 'replace',
+    type: string,
+    values: readonly string[],
+  ): Promise<void> {
+    const modification = new Attribute({ type, values: [...values] })
+    await connected(client => client.modify(dn, new Change({ operation, modification })))
+  }
   return {
+    references: async () =>
+      (await connected(client => client.search(baseDn, { filter: '(uid=alice)' }))).searchReferences.length,
     set: (dn, attribute, ...values) => modify(dn, 'replace', attribute, values),
     join: (group, member) => modify(group, 'add', 'member', [member]),
     leave: (group, member) => modify(group, 'delete', 'member', [member]),

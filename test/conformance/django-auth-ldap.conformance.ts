@@ -210,9 +210,10 @@ differs(
     const loud = house.log.lines.slice(before).filter(({ level }) => level !== 'debug')
     t.ok(loud.length > 0)
     t.notMatch(JSON.stringify(loud), /nobody|dc=corp|uid=/)
-    t.match(house.log.at('debug').filter(({ message }) => message === 'searched the directory'), [
-      { message: 'searched the directory', fields: { found: 'none', filter: /nobody/ } },
-    ])
+    t.match(
+      house.log.at('debug').filter(({ message }) => message === 'searched the directory'),
+      [{ message: 'searched the directory', fields: { found: 'none', filter: /nobody/ } }],
+    )
     t.equal(
       JSON.parse((await house.command(['user', 'list', '--json'])).stdout).length,
       1,
