@@ -100,5 +100,5 @@ export async function sentDuring(
 
 /** Not a look whether the server is there, nor for groups. */
 function isForAPerson({ filter }: LoggedSearch): boolean {
-  return /[(](uid|mail|employeeNumber)=(?!\*\))/.test(filter)
+  return /[(](uid|mail|employeeNumber|roomNumber)=(?!\*\))/.test(filter)
 }
