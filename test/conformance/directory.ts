@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Attribute, Change, Client } from 'ldapts'
 import type { Test } from 'tap'
 import { corpPeopleDn } from '../support/corp.ts'
-import type { Slapd } from '../support/slapd.ts'
+import { type Slapd, startSlapd } from '../support/slapd.ts'
 import type { LoggedBind, LoggedSearch } from '../support/slapd-log.ts'
 import { EMAIL, LOCAL } from './house.ts'
 
@@ -40,6 +40,39 @@ export function unitLdif(ou: string): string {
 /** Local users stand behind the directory, as in the shipped configuration. */
 export function beforeLocal(...directories: readonly object[]): { readonly backends: readonly object[] } {
   return { backends: [...directories, EMAIL, LOCAL] }
+}
+
+/** An OpenLDAP with the overlay ppolicy and these entries; whom no policy is about gets one that demands nothing. */
+export function startPolicySlapd(
+  t: Test,
+  { entries, databaseConfig = '', serverConfig = '' }: PolicySlapdOptions,
+): Promise<Slapd> {
+  return startSlapd(t, {
+    ldif: corpWith(t, unitLdif('policies'), policyLdif('default'), ...entries),
+    serverConfig: `moduleload ppolicy\n${serverConfig}`,
+    databaseConfig: `overlay ppolicy\nppolicy_default "${policyDn('default')}"\nppolicy_use_lockout\n${databaseConfig}`,
+  })
+}
+
+interface PolicySlapdOptions {
+  readonly entries: readonly string[]
+  readonly databaseConfig?: string
+  readonly serverConfig?: string
+}
+
+export function policyDn(cn: string): string {
+  return `cn=${cn},ou=policies,dc=corp,dc=example`
+}
+
+export function policyLdif(cn: string, ...settings: readonly string[]): string {
+  const entry = [
+    `dn: ${policyDn(cn)}`,
+    'objectClass: organizationalRole',
+    'objectClass: pwdPolicy',
+    `cn: ${cn}`,
+    'pwdAttribute: userPassword',
+  ]
+  return [...entry, ...settings].join('\n')
 }
 
 export interface Administrator {
