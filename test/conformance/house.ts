@@ -1,7 +1,8 @@
 /** The daemon as an app, an operator and a directory see it: a real configuration, real listeners, real files; asked over HTTP. */
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { type App, startApp } from '../../src/app.ts'
@@ -104,7 +105,9 @@ export async function openHouse(
   config: HouseConfig,
   { plugins = {} }: HouseOptions = {},
 ): Promise<House> {
-  const folder = t.testdir()
+  // Not tap's own: a test may open several, and each call empties that one.
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-house-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'gatehouse.yaml')
   const secretFile = join(folder, 'lockout-secret')
   writeFileSync(secretFile, SECRET, { mode: 0o600 })

@@ -66,6 +66,8 @@ t.test('what the schema cannot say is refused at its place', async t => {
     [{ groups: { ...groups, required: ['a', 'cn=\\zz'] } }, '/groups/required/1', /no pattern/],
     [{ groups: { ...groups, denied: ['cn="x"'] } }, '/groups/denied/0', /no pattern/],
     [{ groups: { ...groups, roles: { 'cn="x"': 'r' } } }, '/groups/roles/cn="x"', /no pattern/],
+    [{ groups: { ...groups, denied: [' '] } }, '/groups/denied/0', /names no group/],
+    [{ groups: { ...groups, roles: { '': 'r' } } }, '/groups/roles/', /names no group/],
     [{ groups: { ...groups, base_dn: 'groups' } }, '/groups/base_dn', /no DN/],
     [{ groups: { ...groups, filter: '(memberUid={input})' } }, '/groups/filter', /\{dn\} and \{username\}/],
     [{ groups: { ...groups, filter: '(memberUid={username}' } }, '/groups/filter', /no filter/],

@@ -54,7 +54,7 @@ const SID_PATTERN = /^S-1-[0-9*-]+$/i
  * other against the name. `*` stands for any text, commas included; case does not matter. A literal star is written `\2a`, and a
  * `=` in a name `\3d`.
  *
- * @throws {Error} on a pattern that looks like a DN and is none, or none of a group
+ * @throws {Error} on a pattern that is blank, or looks like a DN and is none, or none of a group
  */
 export function matchGroups(patterns: readonly string[]): GroupMatcher {
   const matchers = patterns.map(matchGroup)
@@ -62,6 +62,7 @@ export function matchGroups(patterns: readonly string[]): GroupMatcher {
 }
 
 function matchGroup(pattern: string): (group: Group) => boolean {
+  if (pattern.trim() === '') throw new Error('a blank pattern names no group')
   // Never a name: whoever may create a group could call it so.
   if (isSidPattern(pattern)) {
     const pieces = pattern.toLowerCase().split('*')
