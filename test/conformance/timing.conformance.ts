@@ -60,7 +60,7 @@ differs(
 conforms('X15', async t => {
   const rows = []
   for (const backends of [[LOCAL], [CORP, EMAIL, LOCAL], [LOCAL, CORP]]) {
-    const house = await openHouse(t, { backends, lockout: { mode: 'off' } })
+    const house = await openHouse(t, { backends, timing: {}, lockout: { mode: 'off' } })
     let guesses = 0
     const guess = (username: string) => () => ({ username, password: `wrong ${++guesses}` })
     const known: Readonly<Record<string, Guess>> = backends.includes(CORP)
