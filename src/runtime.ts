@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { AttemptEvent } from './authentication/attempt-event.ts'
+import type { Audit } from './authentication/audit.ts'
 import { createAuthenticate } from './authentication/authenticate.ts'
 import { type Chain, createChain, type Link } from './authentication/chain.ts'
 import { type CheckResult, runChecks } from './authentication/checks.ts'
@@ -29,6 +30,7 @@ export interface RuntimeParts extends LinkParts {
   /** For these settings, over the counters of all that came before. */
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
   readonly passwordTag: PasswordTag
+  readonly audit: Audit
   readonly onAttempt: (event: AttemptEvent) => void
   /** An operator ended so many locks. */
   readonly onUnlock: (ended: number) => void
@@ -67,7 +69,7 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt, passwordTag, onUnlock, hashUser } = parts
+  const { log, audit, onAttempt, passwordTag, onUnlock, hashUser } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
@@ -88,6 +90,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     normalise,
     clock: systemClock,
     log,
+    audit,
     onAttempt,
   })
   const getUser = createGetUser(links, log)
@@ -108,6 +111,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     hashUser,
     clock: systemClock,
     log,
+    audit,
     onUnlock,
   })
 

@@ -1,6 +1,7 @@
 /** Every section of the YAML file but the options of the backends: names, types, defaults and meaning, each once. */
 import { type Static, type TSchema, Type } from 'typebox'
 import { DurationOption } from '../plugin.ts'
+import { AuditTrail } from './audit-schema.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { Lockout } from './lockout-schema.ts'
 import { IdOption, PathOption, ReactionOption, WordOption } from './options.ts'
@@ -228,6 +229,7 @@ const ConfigSchema = Type.Object({
       'Whom a backend must find, or must not. A reload that breaks one of these is refused; at the start it is an error in the log.',
   }),
   lockout: Lockout,
+  audit: AuditTrail,
   log: Log,
 })
 
