@@ -28,7 +28,7 @@ export async function prepareDesk(cwd: string, audit: object = {}): Promise<stri
     database: join(cwd, 'gatehouse.db'),
     log: { format: 'json' },
     // One source is everybody here: accounts are locked, the source is not.
-    lockout: { allow: ['127.0.0.0/8'] },
+    lockout: { allow: ['127.0.0.0/8'], max_attempts: 3 },
     audit,
     backends: [{ id: 'local', type: 'local' }],
   }

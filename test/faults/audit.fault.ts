@@ -40,20 +40,22 @@ t.test(
     for (let round = 1; round <= ROUNDS; round++) {
       const daemon = await startDaemon(t, { config, cwd })
       let alive = true
-      const first = Promise.withResolvers<void>()
+      // In the middle of the load, at another moment in each round.
+      const enough = answered.size + 1 + chance.below(40)
+      const warm = Promise.withResolvers<void>()
       const callers = Array.from({ length: CALLERS }, async () => {
         while (alive) {
           try {
             const { status, headers } = await authenticate(daemon.url, nextBody())
             answered.set(headers.get('x-request-id') ?? '', status)
-            first.resolve()
+            if (answered.size >= enough) warm.resolve()
           } catch {
             cutOff++
           }
         }
       })
-      await first.promise
-      await pause(chance.below(150))
+      await warm.promise
+      await pause(chance.below(20))
       const ended = once(daemon.process, 'exit')
       daemon.process.kill('SIGKILL')
       await ended
@@ -82,7 +84,7 @@ t.test(
     t.equal(proven.code, 0)
     const statuses = Object.groupBy(answered.values(), String)
     for (const status of [200, 401, 429]) t.ok(statuses[status], `there were answers ${status}`)
-    t.ok(answered.size > ROUNDS * CALLERS && cutOff > 0)
+    t.ok(answered.size > ROUNDS * 5 && cutOff > 0)
     t.comment(`${answered.size} answers, ${cutOff} requests cut off, ${ROUNDS} kills, ${anchor?.seq} rows`)
   },
 )
