@@ -122,7 +122,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     }
     return new Promise(resolve => {
       row.tell = resolve
-      impatience ??= setTimeout(lookForTheLate, waitMs).unref()
+      impatience ??= setTimeout(lookForTheLate, waitMs)
       send()
     })
   }
@@ -242,7 +242,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     if (oldest === undefined) return
     const left = waitMs - (clock.now() - oldest.since)
     if (left <= 0) breakDown(`nothing was written within ${waitMs} ms`)
-    else impatience = setTimeout(lookForTheLate, left).unref()
+    else impatience = setTimeout(lookForTheLate, left)
   }
 
   /** To the log, which goes elsewhere: with it `audit verify` can tell later that nothing is gone. */
