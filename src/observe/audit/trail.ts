@@ -13,6 +13,7 @@ import type { Clock } from '../../authentication/clock.ts'
 import type { Log } from '../../authentication/log.ts'
 import { createAlarm } from './alarm.ts'
 import type { Entry, Head } from './row.ts'
+import { entryOf, rowOf, type Waiting } from './waiting.ts'
 import type { Answer } from './worker-messages.ts'
 import type { StartWriter, Writer } from './writer.ts'
 
@@ -50,20 +51,6 @@ export interface AuditTrail extends Audit {
   report(): AuditReport
   /** Writes what waits, for two seconds at most, and lets go of the file. */
   close(): Promise<void>
-}
-
-/** Somebody's row, and how they hear of it. */
-interface Waiting {
-  readonly at: number
-  readonly note: AuditNote
-  /** By the monotonic clock. */
-  readonly since: number
-  /** Undefined once they have been told. */
-  tell: ((written: boolean) => void) | undefined
-  /** They were told that it is an outage, whatever the verdict was. */
-  withheld: boolean
-  /** And the row says so itself. */
-  saysSo: boolean
 }
 
 interface Sent {
@@ -113,7 +100,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
       if (!closed) breakDown(`${waiting} rows wait already`)
       return Promise.resolve(stands)
     }
-    const row = rowOf(note)
+    const row = rowOf(note, clock)
     queue.push(row)
     if (broken !== undefined) {
       giveUpOn(row)
@@ -153,12 +140,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     }
     const rows = queue.length <= MOST_AT_ONCE ? queue : queue.slice(0, MOST_AT_ONCE)
     queue = rows === queue ? [] : queue.slice(MOST_AT_ONCE)
-    const entries = rows.map(row => {
-      const { at, note, withheld } = row
-      row.saysSo = withheld
-      return { at, body: JSON.stringify(withheld ? { ...note, withheld } : note) }
-    })
-    sent = { id: nextId++, rows, entries }
+    sent = { id: nextId++, rows, entries: rows.map(entryOf) }
     hand(sent, false)
   }
 
@@ -199,12 +181,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
 
   /** The row before says a verdict that nobody was given: it was on its way when they were told of an outage. */
   function correct({ request_id }: AuditNote): void {
-    queue.push(rowOf({ event: 'audit_withheld', request_id }))
-  }
-
-  function rowOf(note: AuditNote): Waiting {
-    const at = clock.wall()
-    return { at, note, since: clock.now(), tell: undefined, withheld: false, saysSo: false }
+    queue.push(rowOf({ event: 'audit_withheld', request_id }, clock))
   }
 
   function onFailedBatch(reason: string): void {
@@ -230,7 +207,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     if (untold !== undefined) {
       const { count, from, to } = untold
       untold = undefined
-      queue.push(rowOf({ event: 'audit_gap', lost: count, from: rfc3339(from), to: rfc3339(to) }))
+      queue.push(rowOf({ event: 'audit_gap', lost: count, from: rfc3339(from), to: rfc3339(to) }, clock))
     }
     alarm.end()
   }

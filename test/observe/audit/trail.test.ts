@@ -188,7 +188,7 @@ t.test('a thread that cannot be started is an outage like any other', async t =>
 })
 
 t.test('only so many rows wait: what is beyond them is counted, and the trail says so', async t => {
-  const { trail, written, bodies } = openTrail(t, { limits: { mostWaiting: 3, waitMs: 10_000 } })
+  const { trail, written, bodies } = openTrail(t, { limits: { mostWaiting: 3, waitMs: 500 } })
   const made = ['a', 'b', 'c'].map(id => trail.record(attempt(id)))
   t.equal(await trail.record(attempt('d')), false)
   t.same(await Promise.all(made), [false, false, false], 'and nobody waits on')
