@@ -15,10 +15,10 @@ import { otherProcess, quiet } from '../../users/temporary.ts'
 const DAY_MS = 86_400_000
 const SCRIPT = new URL('../../../src/audit-worker.ts', import.meta.url)
 
-function openTrail(t: Test, file: string, { retentionMs = DAY_MS } = {}) {
+function openTrail(t: Test, file: string, { retentionMs = DAY_MS, script = SCRIPT } = {}) {
   const log = createLogRecorder()
   const trail = createAuditTrail({
-    startWriter: createStartWriter(SCRIPT, { file, retentionMs }),
+    startWriter: createStartWriter(script, { file, retentionMs }),
     onFailure: 'deny',
     describe: ({ requestId }) => ({ event: 'authn_login_fail', request_id: requestId }),
     describeNote: note => note,
@@ -152,6 +152,26 @@ t.test('the thread cuts off what is too old by itself', async t => {
   const { rows, proof } = read(file)
   t.ok(rows.length <= 5, `${rows.length} rows`)
   t.match(proof, { intact: true, from: 2_502 })
+})
+
+t.test('a thread that dies or hangs is an outage with its reason, and keeps nothing from ending', async t => {
+  const file = join(t.testdir(), 'audit.db')
+  const onMessage = "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => "
+  for (const [code, reason] of [
+    ["throw new Error('no memory')", /the thread of the audit trail died: no memory/],
+    [`${onMessage}{ throw new Error('a bug') })`, /the thread of the audit trail died: a bug/],
+    [`${onMessage}process.exit())`, /the thread of the audit trail has ended/],
+    [`${onMessage}{ for (;;); })`, /could not be opened within 2000 ms/],
+  ] as const) {
+    const { trail, log } = openTrail(t, file, { script: new URL(`data:text/javascript,${encodeURI(code)}`) })
+    await trail.begin()
+    t.match(trail.health(), { ok: false, reason })
+    t.equal(await trail.note({ event: 'test' }), false)
+    const started = performance.now()
+    await trail.close()
+    t.ok(performance.now() - started < 5_000)
+    t.match(log.at('error').at(-1), { fields: { waiting: 1 } })
+  }
 })
 
 t.test('people with sqlite3 see attempts in columns', async t => {
