@@ -23,7 +23,8 @@ directory, else the one that ships, which needs no directory at all.
 
 - YAML 1.2 core: \`yes\`, \`no\`, \`on\` and \`off\` are texts. Unknown keys, duplicate keys, tags, merge keys (\`<<\`) and a second
   document are errors. Anchors and aliases work, within bounds.
-- A **duration** is \`250ms\`, \`4s\`, \`15m\` or \`12h\`; a **size** is \`512B\`, \`64KiB\`, \`64MiB\` or \`2GiB\`.
+- A **duration** is \`250ms\`, \`4s\`, \`15m\` or \`12h\`; a **size** is \`512B\`, \`64KiB\`, \`64MiB\` or \`2GiB\`; **days**
+  are \`400d\`.
 - **\`\${NAME}\`** anywhere in a value takes an environment variable, which must be set; the value gets the type the option
   wants. \`$\${\` is a literal \`\${\`. Inside \`{ }\` and \`[ ]\` YAML wants it in quotes: \`{ port: "\${PORT}" }\`.
 - **Secrets** have a second form: \`password_file: /run/secrets/ldap\` instead of \`password\`. One trailing newline is
@@ -88,6 +89,7 @@ function kind(schema: JsonSchema): string {
   if (schema['x-file']) return 'text, or `_file`'
   if (schema['x-duration']) return 'duration'
   if (schema['x-size']) return 'size'
+  if (schema['x-days']) return 'days'
   const words = schema.enum ?? schema.anyOf?.flatMap(branch => branch.const ?? [])
   if (words && words.length > 0) return words.map(code).join(', ')
   if (schema.anyOf) return schema.anyOf.map(kind).join(' or ')

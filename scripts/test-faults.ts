@@ -7,12 +7,12 @@ import { globSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
 const { values, positionals } = parseArgs({
-  options: { attempts: { type: 'string' }, seed: { type: 'string' } },
+  options: { attempts: { type: 'string' }, seed: { type: 'string' }, 'audit-rounds': { type: 'string' } },
   allowPositionals: true,
 })
 const CAMPAIGN = 'test/faults/campaign.fault.ts'
 /** For one file, in seconds. A million attempts take a quarter of an hour. */
-const SCENES_TIMEOUT = 300
+const SCENES_TIMEOUT = 300 + 10 * Number(values['audit-rounds'] ?? 0)
 const CAMPAIGN_TIMEOUT = 3_600
 
 const asked = positionals.length > 0 ? positionals : globSync('test/faults/*.fault.ts').sort()
@@ -20,6 +20,7 @@ const scenes = asked.filter(file => file !== CAMPAIGN)
 const env = {
   ...process.env,
   ...(values.attempts !== undefined && { GATEHOUSE_FAULT_ATTEMPTS: values.attempts }),
+  ...(values['audit-rounds'] !== undefined && { GATEHOUSE_AUDIT_ROUNDS: values['audit-rounds'] }),
   ...(values.seed !== undefined && { GATEHOUSE_FAULT_SEED: values.seed }),
 }
 

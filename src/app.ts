@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { openAudit } from './audit.ts'
 import { systemClock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
@@ -60,6 +61,13 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   await using opened = new AsyncDisposableStack()
   const { users, secret, databaseOpens, ensureAdmin } = await openUsers(config, log, opened)
 
+  const hashUser = createUserHash(secret)
+  const audit = await openAudit(config, { hashUser, log })
+  let started = false
+  opened.defer(async () => {
+    if (started) void audit.note({ event: 'sys_shutdown' })
+    await audit.close()
+  })
   const counts = await openLockoutStore(config, { databaseOpens, log })
   opened.defer(() => counts.close())
   const guesses = createGuessMemory()
@@ -69,7 +77,9 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     const { ok: configOk, loadedAt: configLoadedAt } = reloader.status()
     const inFlight = reloader.current().chain.inFlight()
     const health = { ...reloader.health().latest(), ready: isReady() }
-    return { health, inFlight, held: release.held(), lockout: counts.report(), configOk, configLoadedAt }
+    const trail = config.audit.enabled && { audit: { ...audit.report(), ok: audit.health().ok } }
+    const held = release.held()
+    return { health, inFlight, held, lockout: counts.report(), configOk, configLoadedAt, ...trail }
   })
   const refusedAccounts = createRefusedAccounts(systemClock)
   const release = createRelease({ clock: systemClock })
@@ -79,6 +89,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
       refusedAccounts,
       lockoutFor: settings =>
         createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
+      audit,
       onAttempt(event) {
         metrics.onAttempt(event)
         attemptLog(event)
@@ -86,17 +97,22 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
       passwordTag: createPasswordTag(countSecret),
       release,
       onUnlock: metrics.onUnlock,
-      hashUser: createUserHash(secret),
+      hashUser,
       log,
     })
   const first = await open(config)
-  const onSwap = ({ tls }: Runtime) => tls && renewTls(publicServer, tls)
+  const onSwap = ({ tls }: Runtime) => {
+    if (tls) renewTls(publicServer, tls)
+    void audit.note({ event: 'sys_config_reload' })
+  }
   const reloader = createReloader(first, { load, open, onSwap, clock: systemClock, log })
   opened.defer(() => reloader.close())
   let phase: Readiness['phase'] = 'starting'
-  // Without its store a `closed` lockout lets nobody in.
+  // Without its store a `closed` lockout lets nobody in, and neither does an audit trail with `deny` that is out.
   const isReady = () =>
-    reloader.health().latest().ready && (config.lockout.onStoreFailure === 'local' || counts.health().ok)
+    reloader.health().latest().ready &&
+    (config.lockout.onStoreFailure === 'local' || counts.health().ok) &&
+    audit.admits()
   const readiness = () => ({ phase, ready: isReady() })
 
   const publicServer = createPublicServer({
@@ -121,6 +137,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     readiness,
     health: async () => (await reloader.health().check()).backends,
     lockoutStore: counts.health,
+    audit: audit.health,
     config: reloader.status,
     metrics: metrics.expose,
     log,
@@ -136,6 +153,8 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   // Its password is shown once: not by a start that fails.
   const firstAdmin = await ensureAdmin()
   phase = 'serving'
+  void audit.note({ event: 'sys_startup' })
+  started = true
   void reportChecks(reloader.current(), log)
   opened.defer(() => {
     phase = 'stopping'

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { AttemptEvent } from './authentication/attempt-event.ts'
+import type { Audit } from './authentication/audit.ts'
 import { createAuthenticate } from './authentication/authenticate.ts'
 import { type Chain, createChain, type Link } from './authentication/chain.ts'
 import { type CheckResult, runChecks } from './authentication/checks.ts'
@@ -32,6 +33,7 @@ export interface RuntimeParts extends LinkParts {
   readonly lockoutFor: (settings: Config['lockout']) => Lockout
   readonly passwordTag: PasswordTag
   readonly release: Release
+  readonly audit: Audit
   readonly onAttempt: (event: AttemptEvent) => void
   /** An operator ended so many locks. */
   readonly onUnlock: (ended: number) => void
@@ -70,7 +72,7 @@ export interface Runtime {
  * @throws Error when the configuration cannot work here; what was opened is closed again
  */
 export async function openRuntime(config: Config, parts: RuntimeParts): Promise<Runtime> {
-  const { log, onAttempt, passwordTag, release, onUnlock, hashUser } = parts
+  const { log, audit, onAttempt, passwordTag, release, onUnlock, hashUser } = parts
   const tls = config.listen.tls && readTls(config.listen.tls)
   await using opened = new AsyncDisposableStack()
   const links: Link[] = []
@@ -91,6 +93,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     normalise,
     clock: systemClock,
     log,
+    audit,
     onAttempt,
     timing: {
       pace: createPace({ timing: config.timing, deadlineMs: config.deadlineMs, clock: systemClock }),
@@ -116,6 +119,7 @@ export async function openRuntime(config: Config, parts: RuntimeParts): Promise<
     hashUser,
     clock: systemClock,
     log,
+    audit,
     onUnlock,
   })
 

@@ -59,6 +59,9 @@ t.test('each room imports only what it may', async t => {
   const ofBackends = ['authentication', 'errors', 'plugin']
   const seeEverything = [
     'app',
+    'audit',
+    // The audit trail's thread is put together apart from the process: SQLite from users/, the chain from observe/.
+    'audit-worker',
     'explainer',
     'links',
     'lockout-store',

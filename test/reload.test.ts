@@ -185,7 +185,7 @@ t.test('with a directory', async t => {
     t.match(await result(), { event: 'sys_config_reloaded' })
     t.match(await daemon.line(({ keys }) => keys !== undefined), {
       level: 'warn',
-      keys: ['listen', 'database', 'lockout.memory'],
+      keys: ['listen', 'database', 'audit', 'lockout.memory'],
       msg: /only a restart can apply/,
     })
     t.equal(

@@ -1,8 +1,9 @@
 /**
- * The use case: normalise → reserve → chain → commit | release, and one event (lockout.md, Order of work).
+ * The use case: normalise → reserve → chain → commit | release → audit, and one event (lockout.md, Order of work).
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import type { AttemptEvent } from './attempt-event.ts'
+import { type Audit, NOT_AUDITED, noAudit } from './audit.ts'
 import { admits, type Caller, showTo } from './caller.ts'
 import type { Chain, ChainResult, ChainVerdict } from './chain.ts'
 import type { Clock } from './clock.ts'
@@ -26,6 +27,8 @@ export interface AuthenticatorParts {
   readonly normalise: NormaliseUsername
   readonly clock: Clock
   readonly log: Log
+  /** No verdict is returned that is not written down there, unless it says that it may be. Without one nothing is. */
+  readonly audit?: Audit
   /** Called exactly once per attempt, before the verdict is returned; it must not throw. */
   readonly onAttempt: (event: AttemptEvent) => void
   /** When failures are answered; at once unless given. */
@@ -50,7 +53,7 @@ type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ig
  * passwords is never refused; what they share is compared by a keyed hash that lives only in this process.
  */
 export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
-  const { chain, lockout, normalise, clock, log, onAttempt, timing } = parts
+  const { chain, lockout, normalise, clock, log, audit = noAudit, onAttempt, timing } = parts
   const { passwordTag = createPasswordTag(randomBytes(32)) } = parts
   const underWay = new Map<string, Promise<Ending>>()
   const digestKey = randomBytes(32)
@@ -62,8 +65,12 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       onAttempt(event)
       request.explain?.(event)
     }
-    const write = (ending: Omit<Ending, 'verdict'>, verdict: AttemptEvent['verdict'], shared: boolean) =>
-      tell({
+    const write = async (
+      ending: Omit<Ending, 'verdict'>,
+      verdict: AttemptEvent['verdict'],
+      shared: boolean,
+    ) => {
+      const event = {
         requestId: request.requestId,
         caller: request.caller.id,
         address: request.address,
@@ -72,15 +79,19 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
         verdict,
         durationMs: clock.now() - startedAt,
         shared,
-      })
+      }
+      const stands = await audit.record(event)
+      tell(stands || verdict === 'error' ? event : { ...event, verdict: 'unavailable', reason: NOT_AUDITED })
+      return stands
+    }
     try {
       const { ending, shared } = await answer(request, name)
       const { verdict, ...rest } = ending
-      write(rest, verdict.verdict, shared)
-      await answerOnTime(startedAt, verdict, rest.steps, request)
-      return verdict
+      const answered = (await write(rest, verdict.verdict, shared)) ? verdict : UNAVAILABLE
+      await answerOnTime(startedAt, answered, rest.steps, request)
+      return answered
     } catch (error) {
-      write({ steps: [], locked: false }, 'error', false)
+      await write({ steps: [], locked: false }, 'error', false)
       throw error
     }
   }
@@ -123,6 +134,8 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   }
 
   async function attemptOnce(request: AuthenticationRequest, username: Username): Promise<Ending> {
+    // What cannot be answered is not tried.
+    if (!audit.admits()) return { verdict: UNAVAILABLE, reason: NOT_AUDITED, steps: [], locked: false }
     const reservation = await lockout.reserve({
       name: username.text,
       address: request.address,
@@ -169,6 +182,8 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   }
 }
 
+const UNAVAILABLE: Verdict = { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS }
+
 function refused(refusal: Refusal): Ending {
   switch (refusal.reason) {
     case 'locked':
@@ -182,7 +197,7 @@ function refused(refusal: Refusal): Ending {
       return { verdict: { verdict: 'busy' }, steps: [], locked: false }
     case 'unavailable':
       return {
-        verdict: { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS },
+        verdict: UNAVAILABLE,
         reason: 'the counts of the lockout are out of reach',
         steps: [],
         locked: false,
@@ -210,7 +225,7 @@ function conclude(verdict: ChainVerdict, caller: Caller): Pick<Ending, 'verdict'
     case 'account_state':
       return { verdict, reason: verdict.state }
     case 'unavailable':
-      return { verdict: { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS } }
+      return { verdict: UNAVAILABLE }
     case 'locked_out':
     case 'busy':
       return { verdict }

@@ -1,4 +1,5 @@
 /** Operators see locks, and take them back (lockout.md, Rules). Every unlock is written down, also one that ended nothing. */
+import { type Audit, type AuditNote, NOT_AUDITED, noAudit } from './audit.ts'
 import type { Clock } from './clock.ts'
 import type { FindSubjects } from './find-subjects.ts'
 import type { LockEntry, Lockout, LockoutDesk, UnlockRequest } from './lockout.ts'
@@ -11,6 +12,7 @@ import {
   type UnlockOrder,
 } from './locks.ts'
 import type { Log } from './log.ts'
+import { UnavailableError } from './outcome.ts'
 import { type LockoutState, standingsOf } from './standings.ts'
 import type { HashUser } from './user-hash.ts'
 import type { NormaliseUsername } from './username.ts'
@@ -23,6 +25,8 @@ export interface LockDeskParts {
   readonly hashUser: HashUser
   readonly clock: Clock
   readonly log: Pick<Log, 'info' | 'warn'>
+  /** Where each unlock is written down as well; while that cannot be and must be, nothing is unlocked. */
+  readonly audit?: Audit
   /** Called once per unlock that went through, with how many locks it ended; it must not throw. */
   readonly onUnlock: (ended: number) => void
 }
@@ -33,7 +37,7 @@ type Identified = { readonly ok: true; readonly person?: Person }
 const MOST_WRITTEN = 20
 
 export function createLockDesk(parts: LockDeskParts): LockDesk {
-  const { desk, inspect, normalise, findSubjects, hashUser, clock, log, onUnlock } = parts
+  const { desk, inspect, normalise, findSubjects, hashUser, clock, log, audit = noAudit, onUnlock } = parts
 
   async function identify(user: string | undefined): Promise<Identified | InvalidName> {
     if (user === undefined) return { ok: true }
@@ -71,7 +75,7 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
     order: UnlockOrder,
     person: Person | undefined,
     came: { readonly ended: readonly Lock[] } | { readonly failed: unknown },
-  ): void {
+  ): AuditNote {
     const { requestId, operator, subject, address } = order
     const fields = {
       event: 'authn_login_unlock',
@@ -90,11 +94,9 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
     }
     if ('failed' in came) {
       const { failed } = came
-      log.warn(
-        { ...fields, reason: failed instanceof Error ? failed.message : String(failed) },
-        'an unlock failed',
-      )
-      return
+      const note = { ...fields, reason: failed instanceof Error ? failed.message : String(failed) }
+      log.warn(note, 'an unlock failed')
+      return note
     }
     const { ended } = came
     const locks = ended.slice(0, MOST_WRITTEN).map(({ kind, user, userHash, subject, address, caller }) => ({
@@ -104,10 +106,9 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
       ...(subject !== undefined && { subject }),
       ...(address !== undefined && { source: address, client: caller }),
     }))
-    log.info(
-      { ...fields, ended: ended.length, locks },
-      ended.length > 0 ? 'unlocked by an operator' : 'an operator unlocked what was not locked',
-    )
+    const note = { ...fields, ended: ended.length, locks }
+    log.info(note, ended.length > 0 ? 'unlocked by an operator' : 'an operator unlocked what was not locked')
+    return note
   }
 
   return {
@@ -141,6 +142,7 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
 
     async unlock(order) {
       const { user, subject, address } = order
+      if (!audit.admits()) throw notAudited()
       const who = await identify(user)
       if (!who.ok) return who
       const { person } = who
@@ -149,12 +151,13 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
       try {
         entries = await desk.unlock(await withOtherNames(request))
       } catch (error) {
-        write(order, person, { failed: error })
+        await audit.note(write(order, person, { failed: error }))
         throw error
       }
       const ended = describeAll(entries, person)
-      write(order, person, { ended })
+      const note = write(order, person, { ended })
       onUnlock(ended.length)
+      if (!(await audit.note(note))) throw notAudited()
       return { ok: true, ...(person && { person }), ended }
     },
   }
@@ -179,6 +182,10 @@ export function createLockDesk(parts: LockDeskParts): LockDesk {
     const { source } = await inspect({ name: '', address })
     return { name: [], source, subjects: [] }
   }
+}
+
+function notAudited(): UnavailableError {
+  return new UnavailableError(NOT_AUDITED, 'admission')
 }
 
 /** Whether some backend knows this name: what is nobody's stays a hash. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigProblems } from '../config/problem.ts'
 import { formatProblems } from '../config/report.ts'
+import { auditCommand } from './audit.ts'
 import { checkCommand } from './check.ts'
 import { clientCommand } from './client.ts'
 import { configCommand } from './config.ts'
@@ -52,6 +53,7 @@ function createProgram(context: CommandContext, version: string): Command {
     .addCommand(doctorCommand(context))
     .addCommand(explainCommand(context))
     .addCommand(lockoutCommand(context))
+    .addCommand(auditCommand(context))
     .addCommand(userCommand(context))
     .addCommand(clientCommand(context))
     .addCommand(hashCommand(context))

@@ -1,5 +1,5 @@
 import type { JsonSchema } from './json-schema.ts'
-import { DURATION_PATTERN, SIZE_PATTERN } from './quantity.ts'
+import { DAYS_PATTERN, DURATION_PATTERN, SIZE_PATTERN } from './quantity.ts'
 
 /**
  * The schema that validates: objects admit no keys but the declared ones, and durations and sizes have their form.
@@ -8,6 +8,7 @@ import { DURATION_PATTERN, SIZE_PATTERN } from './quantity.ts'
 export function closed(schema: JsonSchema): JsonSchema {
   if (schema['x-duration']) return { ...schema, pattern: DURATION_PATTERN }
   if (schema['x-size']) return { ...schema, pattern: SIZE_PATTERN }
+  if (schema['x-days']) return { ...schema, pattern: DAYS_PATTERN }
   const composed =
     schema.allOf !== undefined ||
     (schema.properties !== undefined && (schema.anyOf ?? schema.oneOf) !== undefined)

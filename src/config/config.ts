@@ -27,6 +27,7 @@ export interface Config {
   readonly lockout: LockoutConfig
   /** When failures are answered. */
   readonly timing: { readonly floorMs: number; readonly jitterMs: number }
+  readonly audit: AuditConfig
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
     /** `auto`: pretty on a terminal, JSON otherwise. */
@@ -142,6 +143,18 @@ export interface RedisConfig {
   readonly timeoutMs: number
   /** How many daemons share it, 1 or more. */
   readonly replicas: number
+}
+
+/** What is written down about each attempt, and what happens when that cannot be. */
+export interface AuditConfig {
+  readonly enabled: boolean
+  /** Path of its own SQLite file. */
+  readonly file: string
+  /** `known`: the name only where somebody was identified, else its keyed hash; `plain`: always; `hash`: never. */
+  readonly names: 'known' | 'plain' | 'hash'
+  readonly onFailure: 'deny' | 'allow_and_alarm'
+  /** Rows older than this are cut off. */
+  readonly retentionMs: number
 }
 
 /** Where a value of the effective configuration came from. */

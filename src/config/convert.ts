@@ -2,7 +2,7 @@
 import { Secret } from '../plugin.ts'
 import type { JsonValue } from './config.ts'
 import { candidates, isSecret, type JsonSchema } from './json-schema.ts'
-import { parseDuration, parseSize } from './quantity.ts'
+import { parseDays, parseDuration, parseSize } from './quantity.ts'
 import { mapScalars } from './schema-values.ts'
 
 const MASK = '[secret]'
@@ -13,6 +13,7 @@ export function convert(schema: JsonSchema, value: JsonValue): unknown {
     if (typeof scalar !== 'string') return scalar
     if (isSecret(schemas)) return new Secret(scalar)
     if (schemas.some(known => known['x-duration'])) return parseDuration(scalar) ?? scalar
+    if (schemas.some(known => known['x-days'])) return parseDays(scalar) ?? scalar
     return schemas.some(known => known['x-size']) ? (parseSize(scalar) ?? scalar) : scalar
   })
   return deepFreeze(converted)

@@ -58,6 +58,8 @@ function typeHint(schemas: Candidates, value: unknown): string | undefined {
     return 'add a unit, such as `4s`'
   if (typeof value === 'number' && schemas.some(schema => schema['x-size']))
     return 'add a unit, such as `64MiB`'
+  if (typeof value === 'number' && schemas.some(schema => schema['x-days']))
+    return 'add a unit, such as `400d`'
   if (wants('string') && typeof value !== 'object') return 'put it in quotes'
   if (wants('boolean') && typeof value === 'string') return 'yes, no, on and off are plain texts in YAML 1.2'
   if (wants('integer', 'number') && typeof value === 'string' && Number.isFinite(Number(value))) {
@@ -91,6 +93,7 @@ function describe(schema: JsonSchema): string | undefined {
   if (schema['x-expected']) return schema['x-expected']
   if (schema['x-duration']) return 'a duration such as `250ms`, `4s`, `15m` or `12h`'
   if (schema['x-size']) return 'a size such as `64MiB`'
+  if (schema['x-days']) return 'a number of days such as `400d`, at most `99999d`'
   switch (schema.type) {
     case 'string':
       return schema.pattern ? `a text that matches ${schema.pattern}` : A_TEXT

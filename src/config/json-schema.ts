@@ -30,6 +30,7 @@ export interface JsonSchema extends TSchema {
   readonly 'x-file'?: boolean
   readonly 'x-duration'?: boolean
   readonly 'x-size'?: boolean
+  readonly 'x-days'?: boolean
   /** What a value must be, in words that follow "expected". */
   readonly 'x-expected'?: string
   /** Keys that an object had once, and what to do instead, in words for a hint. */

@@ -20,6 +20,11 @@ export function SizeOption(description: string, fallback: string) {
   return Type.Unsafe<number>({ type: 'string', description, 'x-size': true, default: fallback })
 }
 
+/** An option that is a number of days such as `400d` in YAML; code gets milliseconds, too many for a timer. */
+export function DaysOption(description: string, fallback: string) {
+  return Type.Unsafe<number>({ type: 'string', description, 'x-days': true, default: fallback })
+}
+
 /** A file path. */
 export function PathOption(description: string) {
   return Type.String({ minLength: 1, description })

@@ -1,8 +1,8 @@
-/** What only a restart can apply: sockets, files, the table and the store of the counts exist once. */
+/** What only a restart can apply: sockets, files, the audit trail, the table and the store of the counts exist once. */
 import type { Secret } from '../plugin.ts'
 import type { Config, LockoutConfig, RedisConfig } from './config.ts'
 
-const SECTIONS = ['listen', 'admin', 'database', 'log'] as const
+const SECTIONS = ['listen', 'admin', 'database', 'audit', 'log'] as const
 
 /** Keys, in the words of the YAML, that differ from what the daemon started with and wait for a restart. */
 export function restartKeys(started: Config, wanted: Config): string[] {
@@ -21,8 +21,16 @@ export function restartKeys(started: Config, wanted: Config): string[] {
 
 /** What is wanted, with everything that waits for a restart as the daemon started. */
 export function withStarted(started: Config, wanted: Config): Config {
-  const { listen, admin, database, log } = started
-  return { ...wanted, listen, admin, database, log, lockout: withStorage(wanted.lockout, started.lockout) }
+  const { listen, admin, database, audit, log } = started
+  return {
+    ...wanted,
+    listen,
+    admin,
+    database,
+    audit,
+    log,
+    lockout: withStorage(wanted.lockout, started.lockout),
+  }
 }
 
 function withStorage(wanted: LockoutConfig, started: LockoutConfig): LockoutConfig {

@@ -1,6 +1,7 @@
 /** What the schema cannot say: rules across sections (config.md, Rules). */
 
 import { OPERATOR } from '../authentication/caller.ts'
+import { checkAudit } from './audit-rules.ts'
 import { checkNetwork, checkNetworks, type Ground } from './ground.ts'
 import { checkLockout } from './lockout-rules.ts'
 import { isLoopback, isWildcard } from './network.ts'
@@ -20,6 +21,7 @@ export function applyRules(ground: Ground): void {
   checkBackends(ground)
   checkChecks(ground)
   checkLockout(ground)
+  checkAudit(ground)
 }
 
 function checkListeners({ values, places, report, sound }: Ground): void {

@@ -1,6 +1,7 @@
 /** Every section of the YAML file but the options of the backends: names, types, defaults and meaning, each once. */
 import { type Static, type TSchema, Type } from 'typebox'
 import { DurationOption } from '../plugin.ts'
+import { AuditTrail } from './audit-schema.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { Lockout } from './lockout-schema.ts'
 import { IdOption, PathOption, ReactionOption, WordOption } from './options.ts'
@@ -241,6 +242,7 @@ const ConfigSchema = Type.Object({
   }),
   lockout: Lockout,
   timing: Timing,
+  audit: AuditTrail,
   log: Log,
 })
 

@@ -1,5 +1,6 @@
 /** From the words of the YAML to those of the code: `max_in_flight` → `maxInFlight`, `timeout` → `timeoutMs`. */
 import type { BackendPlugin } from '../plugin.ts'
+import { toAudit } from './audit-config.ts'
 import type { BackendConfig, ClientConfig, ClientIdentity, Config } from './config.ts'
 import { deepFreeze } from './convert.ts'
 import { toLockout } from './lockout-config.ts'
@@ -45,6 +46,7 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
     checks: values.checks,
     lockout: toLockout(values.lockout),
     timing: { floorMs: values.timing.floor, jitterMs: values.timing.jitter },
+    audit: toAudit(values.audit, values.database),
     log: values.log,
   })
 }

@@ -11,7 +11,7 @@ export interface Readiness {
 /** What the last probe of one backend saw. Reasons may name hosts, so they are for operators only. */
 export type BackendStatus = BackendHealth & { readonly id: string }
 
-/** Where the lockout's counts are kept: away is not to say unready, as this process may count by itself. */
+/** Of the lockout's counts and of the audit trail: away is not to say unready, where logins may go on without. */
 export type StoreStatus = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 /** How the last load of the configuration went. */

@@ -45,6 +45,7 @@ export interface PublicServerOptions extends CommonOptions {
 export interface AdminServerOptions extends CommonOptions {
   readonly health: () => Promise<readonly BackendStatus[]>
   readonly lockoutStore: () => StoreStatus
+  readonly audit?: () => StoreStatus
   readonly config: () => ConfigStatus
   readonly metrics: ReadMetrics
   /** The host that the listener is configured with. */
@@ -119,8 +120,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   app.addHook('onRequest', createPageGuard(options.host, sendProblem))
   app.register(async open => {
     livezRoute(open)
-    const { health, lockoutStore, config } = options
-    readyzDetailsRoute(open, { readiness, health, lockoutStore, config })
+    readyzDetailsRoute(open, { ...options, readiness })
     metricsRoute(open, options.metrics)
   })
   const { operators } = options

@@ -1,17 +1,7 @@
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { Log } from '../authentication/log.ts'
 import { createUserHash } from '../authentication/user-hash.ts'
-
-/** Event names of the OWASP logging vocabulary, and one of ours for outages (security.md S76). */
-type EventName =
-  | 'authn_login_success'
-  | 'authn_login_fail'
-  | 'authn_login_fail_max'
-  | 'authn_login_lock'
-  | 'authn_login_unavailable'
-  | 'excess_rate_limit_exceeded'
-  | 'input_validation_fail'
-  | 'sys_crash'
+import { attemptFields, type EventName } from './attempt-fields.ts'
 
 /**
  * Writes one structured event per attempt. The name is shown only once a backend knew it: what a stranger typed may be
@@ -23,49 +13,11 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
   const hash = createUserHash(secret)
   return event => {
     const { username, subject } = event
-    const name = eventName(event)
-    const fields = {
-      event: name,
-      request_id: event.requestId,
-      client: event.caller,
-      source: event.address,
+    const fields = attemptFields(event, {
       ...(username !== undefined && { user_hash: hash(username) }),
       ...(username !== undefined && subject !== undefined && { user: username }),
-      ...(subject !== undefined && { subject }),
-      verdict: event.verdict,
-      ...(event.reason !== undefined && { reason: event.reason }),
-      steps: event.steps.map(({ backend, outcome, durationMs, detail }) => ({
-        backend,
-        outcome,
-        ms: round(durationMs),
-        ...(detail !== undefined && { detail }),
-      })),
-      ms: round(event.durationMs),
-      ...(event.shared && { shared: true }),
-      ...(event.ignored && { ignored: true }),
-    }
-    log[levelOf(event)](fields, MESSAGES[name])
-  }
-}
-
-function eventName({ verdict, locked }: AttemptEvent): EventName {
-  if (locked) return 'authn_login_lock'
-  switch (verdict) {
-    case 'accepted':
-      return 'authn_login_success'
-    case 'rejected':
-    case 'account_state':
-      return 'authn_login_fail'
-    case 'locked_out':
-      return 'authn_login_fail_max'
-    case 'busy':
-      return 'excess_rate_limit_exceeded'
-    case 'unavailable':
-      return 'authn_login_unavailable'
-    case 'invalid':
-      return 'input_validation_fail'
-    case 'error':
-      return 'sys_crash'
+    })
+    log[levelOf(event)](fields, MESSAGES[fields.event])
   }
 }
 
@@ -84,8 +36,4 @@ const MESSAGES: Record<EventName, string> = {
 function levelOf({ verdict, reason, locked }: AttemptEvent): 'info' | 'warn' | 'error' {
   if (verdict === 'error' || reason === 'ambiguous') return 'error'
   return locked || verdict === 'unavailable' || verdict === 'locked_out' ? 'warn' : 'info'
-}
-
-function round(durationMs: number): number {
-  return Math.round(durationMs * 100) / 100
 }

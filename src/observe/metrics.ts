@@ -4,6 +4,7 @@ import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { HealthReport } from '../authentication/health.ts'
 import type { LockoutReport } from '../authentication/lockout.ts'
 import type { StepOutcome } from '../authentication/rule.ts'
+import { type AuditReading, addAuditMetrics } from './audit-metrics.ts'
 import { addLockoutMetrics, type LockoutMetrics } from './lockout-metrics.ts'
 
 /** What is looked at when somebody asks; nothing is probed for it. */
@@ -14,6 +15,8 @@ export interface Reading {
   /** Failures whose answers wait for their time. */
   readonly held: number
   readonly lockout: LockoutReport
+  /** Undefined: there is no audit trail. */
+  readonly audit?: AuditReading
   /** Did the last load of the configuration pass? */
   readonly configOk: boolean
   /** When the configuration that is served was loaded, in milliseconds since the Unix epoch. */
@@ -80,6 +83,7 @@ export function createMetrics(read: () => Reading): Metrics {
     registers,
   })
   const lockout = addLockoutMetrics(registers, () => read().lockout)
+  addAuditMetrics(registers, () => read().audit)
   const outcomes = new Counter({
     name: 'gatehouse_backend_outcomes_total',
     help: 'What each backend answered.',
@@ -160,7 +164,7 @@ function addGauges(registers: Registry[], read: () => Reading): void {
 
   gauge(
     'ready',
-    '1 while at least one backend can give verdicts, and they can be counted.',
+    '1 while at least one backend can give verdicts, and they can be counted and written down.',
     [],
     (ready, { health }) => ready.set(Number(health.ready)),
   )

@@ -137,7 +137,8 @@ function asUnavailable(error: unknown): unknown {
   return error
 }
 
-function prepareFile(path: string): void {
+/** Makes a missing file, and its folders, or narrows what others may do with it. */
+export function prepareFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   try {
     // Made here and not by SQLite, which would let the umask decide; its -wal and -shm files take the mode over.
@@ -163,10 +164,11 @@ function refuseOthers(database: UserDatabase, path: string): void {
   }
 }
 
-function chooseJournal(
+/** WAL, where it can be trusted. */
+export function chooseJournal(
   database: UserDatabase,
   path: string,
-  { log, fileSystemType = path => statfsSync(path).type }: DatabaseOptions,
+  { log, fileSystemType = path => statfsSync(path).type }: Pick<DatabaseOptions, 'log' | 'fileSystemType'>,
 ): void {
   if (REMOTE_FILE_SYSTEMS.has(fileSystemType(path))) {
     log.warn(
@@ -193,7 +195,7 @@ function setJournal(database: UserDatabase, mode: 'WAL' | 'DELETE'): void {
   }
 }
 
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): boolean {
   return error instanceof Sqlite.SqliteError && error.code.startsWith('SQLITE_BUSY')
 }
 

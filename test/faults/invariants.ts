@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { openDescriptors, ownMs, peakBytes, percentile, residentBytes } from '../support/vitals.ts'
+import { readTrail, VERDICTS } from './audit-desk.ts'
 import { type Attempt, LOCAL, openScene, type Person, POOL, type Scene } from './harness.ts'
 
 /** What holds in every fault test, whatever the fault. */
@@ -167,8 +168,8 @@ function holdDeadlines(t: Test, scene: Scene, asked: readonly Attempt[]): void {
   t.strictSame(tooLate, [], `I6: ${asked.length} answers within ${deadlineMs} ms, the slowest in ${slowest}`)
 }
 
-/** I2: every answer has its one line in the log, and every line its request. */
-async function holdAudit(t: Test, { attempts, daemon }: Scene): Promise<void> {
+/** I2: every answer has its one line in the log and its one row in the audit trail, and every line and row its request. */
+async function holdAudit(t: Test, { attempts, daemon, cwd }: Scene): Promise<void> {
   const asked = attempts.map(({ requestId }) => requestId).sort()
   const told = () =>
     daemon.lines
@@ -180,6 +181,14 @@ async function holdAudit(t: Test, { attempts, daemon }: Scene): Promise<void> {
     await pause(20)
   }
   t.equal(asked.join(), told().join(), `I2: ${asked.length} verdicts, each with its one line`)
+  const trail = readTrail(join(cwd, 'data/gatehouse-audit.db'))
+  t.match(trail.proof, { intact: true }, 'I2: the audit trail is intact')
+  const wrong = attempts.filter(({ requestId, status }) => {
+    const rows = trail.attempts.get(requestId) ?? []
+    return rows.length !== 1 || !VERDICTS[status]?.includes(rows[0]?.verdict ?? '')
+  })
+  t.same(wrong, [], 'I2: each verdict has its one row')
+  t.equal(trail.attempts.size, attempts.length, 'I2: and each row its request')
 }
 
 /** I8: what idles is let go of; ten seconds are for that. */

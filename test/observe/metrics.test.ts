@@ -73,6 +73,21 @@ t.test('the locks that operators ended are counted, none included', async t => {
   t.equal((await scrape(metrics)).get('gatehouse_lockout_unlocks_total'), 4)
 })
 
+t.test('whether the audit trail is well, and nothing of it where there is none', async t => {
+  const metrics = createMetrics(() => ({ ...NOTHING, audit: { ok: false, waiting: 3, failed: 7, lost: 1 } }))
+  const audit = (series: Map<string, number>) =>
+    Object.fromEntries([...series].filter(([name]) => name.startsWith('gatehouse_audit')))
+  const shown = {
+    gatehouse_audit_up: 0,
+    gatehouse_audit_waiting_rows: 3,
+    gatehouse_audit_failures_total: 7,
+    gatehouse_audit_lost_rows_total: 1,
+  }
+  t.strictSame(audit(await scrape(metrics)), shown)
+  t.strictSame(audit(await scrape(metrics)), shown, 'looking adds nothing')
+  t.strictSame(audit(await scrape(createMetrics(() => NOTHING))), {})
+})
+
 t.test('how full the lockout is, what it holds, and whether it is well', async t => {
   let lockout: Reading['lockout'] = {
     records: { resolved: 7, unresolved: 3 },

@@ -37,6 +37,12 @@ const Details = Type.Object({
     { ok: Type.Boolean(), reason: Type.Optional(Type.String()) },
     { description: 'Are counts kept where the configuration says?' },
   ),
+  audit: Type.Optional(
+    Type.Object(
+      { ok: Type.Boolean(), reason: Type.Optional(Type.String()) },
+      { description: 'Can the audit trail be written?' },
+    ),
+  ),
   backends: Type.Array(
     Type.Object({
       id: Type.String(),
@@ -63,11 +69,13 @@ export function readyzDetailsRoute(
     readiness,
     health,
     lockoutStore,
+    audit,
     config,
   }: {
     readonly readiness: () => Readiness
     readonly health: () => Promise<readonly BackendStatus[]>
     readonly lockoutStore: () => StoreStatus
+    readonly audit?: () => StoreStatus
     readonly config: () => ConfigStatus
   },
 ): void {
@@ -80,6 +88,7 @@ export function readyzDetailsRoute(
       phase: now.phase,
       config: { ...load, loaded_at: rfc3339(loadedAt), needs_restart: needsRestart },
       lockout_store: lockoutStore(),
+      ...(audit && { audit: audit() }),
       backends,
     })
   })
