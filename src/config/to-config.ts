@@ -44,7 +44,11 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
     }),
     checks: values.checks,
     lockout: toLockout(values.lockout),
-    log: values.log,
+    log: {
+      level: values.log.level,
+      format: values.log.format,
+      maxPerSecond: values.log.max_per_second,
+    },
   })
 }
 

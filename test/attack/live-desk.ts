@@ -104,7 +104,8 @@ export async function openLiveDesk(t: TestScope, options: LiveDeskOptions): Prom
     listen: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
     database: 'gatehouse.db',
-    log: { level: 'info', format: 'json' },
+    // Each attempt is looked for in it.
+    log: { level: 'info', format: 'json', max_per_second: 1_000_000 },
     clients: Object.values(APPS).map(({ key, id, may }) => ({
       id,
       key_sha256: createHash('sha256').update(key).digest('hex'),
