@@ -21,7 +21,9 @@ import { createGuessMemory } from './lockout/guess-memory.ts'
 import { createLockout } from './lockout/lockout.ts'
 import { openLockoutStore } from './lockout-store.ts'
 import { createAttemptLog } from './observe/attempt-log.ts'
+import { watchEventLoop } from './observe/loop-watch.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { createSprayWatch } from './observe/spray-watch.ts'
 import { createPasswordHasher } from './passwords/hasher.ts'
 import { createReloader, type Load, type ReloadResult } from './reload.ts'
 import { openRuntime, type Runtime } from './runtime.ts'
@@ -70,13 +72,16 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     const health = { ...reloader.health().latest(), ready: isReady() }
     return { health, inFlight, lockout: counts.report(), configOk, configLoadedAt }
   })
+  const watchSprays = createSprayWatch({ clock: systemClock, log, onSpray: metrics.onSpray })
   const refusedAccounts = createRefusedAccounts(systemClock)
   const open = (next: Config) =>
     openRuntime(next, {
       users,
       refusedAccounts,
       lockoutFor: settings =>
-        createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
+        watchSprays(
+          createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
+        ),
       onAttempt(event) {
         metrics.onAttempt(event)
         attemptLog(event)
@@ -132,6 +137,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   opened.defer(publishAdminToken(adminTokenFile(config.database), token, log))
   // Its password is shown once: not by a start that fails.
   const firstAdmin = await ensureAdmin()
+  opened.defer(watchEventLoop({ log, onBlock: metrics.onLoopBlock }))
   phase = 'serving'
   void reportChecks(reloader.current(), log)
   opened.defer(() => {
