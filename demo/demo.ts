@@ -51,7 +51,13 @@ async function demonstrate(): Promise<void> {
 
   heading('Three ways in, in the order of the YAML')
   await login(gatehouse, 'alice', 'alice-secret-1', 200, 'by LDAP')
-  await login(gatehouse, 'dave@partner.example', 'two kettles and one dave', 200, 'a local user by mail address')
+  await login(
+    gatehouse,
+    'dave@partner.example',
+    'two kettles and one dave',
+    200,
+    'a local user by mail address',
+  )
   await login(gatehouse, 'dave', 'two kettles and one dave', 200, 'the same one by name: one id, one lockout')
   await login(gatehouse, 'ALICE ', 'wrong', 401, 'a wrong password')
   await login(gatehouse, 'alice', 'alice-secret-1', 200, 'and right again: she starts afresh')

@@ -30,7 +30,7 @@ const found: Found[] = globSync('src/**/*.ts', { cwd: root })
 /** What is not linear, and why that is no weapon: a polynomial of a short text, or of a text that no stranger writes. */
 const KNOWN: ReadonlyMap<string, string> = new Map([
   [
-    String.raw`^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|dc|o|cn)=[^,]+)*)$`,
+    '^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|dc|o|cn)=[^,]+)*)$',
     'syntax/dn.ts gives it at most 1,024 characters, of a directory',
   ],
   ['ALERT_([A-Z_]+)$', 'the code of an error of OpenSSL'],

@@ -129,6 +129,6 @@ t.test('a random password is never taken for a common one', async t => {
 
 t.test('the longest password is judged in a moment', async t => {
   const before = performance.now()
-  check('k3Xq'.repeat(255) + 'vZt', [])
+  check(`${'k3Xq'.repeat(255)}vZt`, [])
   t.ok(performance.now() - before < 1_000)
 })
