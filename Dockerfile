@@ -12,7 +12,7 @@ FROM base AS build
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/copy-assets.ts scripts/
+COPY scripts/copy-assets.ts scripts/write-sbom.ts scripts/
 COPY src src
 RUN npm run build && chmod 0755 dist/main.js
 

@@ -51,8 +51,14 @@ async function demonstrate(): Promise<void> {
 
   heading('Three ways in, in the order of the YAML')
   await login(gatehouse, 'alice', 'alice-secret-1', 200, 'by LDAP')
-  await login(gatehouse, 'dave@partner.example', 'dave long secret 1', 200, 'a local user by mail address')
-  await login(gatehouse, 'dave', 'dave long secret 1', 200, 'the same one by name: one id, one lockout')
+  await login(
+    gatehouse,
+    'dave@partner.example',
+    'two kettles and one dave',
+    200,
+    'a local user by mail address',
+  )
+  await login(gatehouse, 'dave', 'two kettles and one dave', 200, 'the same one by name: one id, one lockout')
   await login(gatehouse, 'ALICE ', 'wrong', 401, 'a wrong password')
   await login(gatehouse, 'alice', 'alice-secret-1', 200, 'and right again: she starts afresh')
 
@@ -79,7 +85,7 @@ async function outage(gatehouse: Daemon, slapd: Slapd): Promise<void> {
   say('slapd stopped')
   for (let i = 0; i < 6; i++)
     await login(gatehouse, 'alice', 'alice-secret-1', 503, i === 0 ? 'no verdict' : 'still none')
-  await login(gatehouse, 'dave', 'dave long secret 1', 200, 'local users get in all the same')
+  await login(gatehouse, 'dave', 'two kettles and one dave', 200, 'local users get in all the same')
   await slapd.start()
   say('slapd started again')
   await untilBack(gatehouse, 'corp')
@@ -90,7 +96,7 @@ async function outage(gatehouse: Daemon, slapd: Slapd): Promise<void> {
 async function addLocalUser(config: string): Promise<void> {
   const { code, stderr } = await runCommand(
     ['user', 'add', 'dave', '--email', 'dave@partner.example', '--password-stdin', '--config', config],
-    { cwd: directory, input: 'dave long secret 1\n' },
+    { cwd: directory, input: 'two kettles and one dave\n' },
   )
   if (code !== 0) throw new Error(`user add ended with ${code}: ${stderr}`)
 }

@@ -23,7 +23,9 @@ import { createGuessMemory } from './lockout/guess-memory.ts'
 import { createLockout } from './lockout/lockout.ts'
 import { openLockoutStore } from './lockout-store.ts'
 import { createAttemptLog } from './observe/attempt-log.ts'
+import { watchEventLoop } from './observe/loop-watch.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { createSprayWatch } from './observe/spray-watch.ts'
 import { createPasswordHasher } from './passwords/hasher.ts'
 import { createReloader, type Load, type ReloadResult } from './reload.ts'
 import { openRuntime, type Runtime } from './runtime.ts'
@@ -81,6 +83,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
     const held = release.held()
     return { health, inFlight, held, lockout: counts.report(), configOk, configLoadedAt, ...trail }
   })
+  const watchSprays = createSprayWatch({ clock: systemClock, log, onSpray: metrics.onSpray })
   const refusedAccounts = createRefusedAccounts(systemClock)
   const release = createRelease({ clock: systemClock })
   const open = (next: Config) =>
@@ -88,7 +91,9 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
       users,
       refusedAccounts,
       lockoutFor: settings =>
-        createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
+        watchSprays(
+          createLockout({ settings, secret: countSecret, clock: systemClock, log, store: counts, guesses }),
+        ),
       audit,
       onAttempt(event) {
         metrics.onAttempt(event)
@@ -152,6 +157,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   opened.defer(publishAdminToken(adminTokenFile(config.database), token, log))
   // Its password is shown once: not by a start that fails.
   const firstAdmin = await ensureAdmin()
+  opened.defer(watchEventLoop({ log, onBlock: metrics.onLoopBlock }))
   phase = 'serving'
   void audit.note({ event: 'sys_startup' })
   started = true

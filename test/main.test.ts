@@ -17,7 +17,7 @@ const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 /** The daemon as its three users meet it: a process, a YAML file, a real directory. */
 
 const { alice, bob, carol } = corpPeople
-const DAVE = { name: 'dave', email: 'dave@partner.example', password: 'dave long secret 1' }
+const DAVE = { name: 'dave', email: 'dave@partner.example', password: 'two kettles and one dave' }
 
 /** The embedded default, on free ports and with a log to read. */
 function writeDefault(directory: string): string {

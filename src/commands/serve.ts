@@ -39,6 +39,10 @@ export function serveCommand(context: CommandContext): Command {
       const output = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
       const { log } = output
       process.on('unhandledRejection', thrown => surviveRejection(thrown, log))
+      process.once('uncaughtException', thrown => {
+        tellException(thrown, log)
+        void output.close().finally(() => process.exit(1))
+      })
       try {
         const app = await startApp(loaded.config, log, load)
         announce(app, loaded, log)
@@ -76,11 +80,27 @@ function waitForSignal(): Promise<NodeJS.Signals> {
  * not shown, only where: a plugin may have put a password into its message.
  */
 function surviveRejection(thrown: unknown, log: Log): void {
-  const frames = thrown instanceof Error ? String(thrown.stack).match(/^ {4}at .*$/gm) : undefined
   log.error(
-    { event: 'sys_crash', at: frames?.map(frame => frame.trim()) ?? [typeof thrown] },
+    { event: 'sys_crash', at: framesOf(thrown) },
     'a promise was rejected and nobody was listening: a bug of ours, or of a plugin',
   )
+}
+
+/**
+ * Behind an exception outside of any request nobody knows what state we are in, so the process ends, and is started again by
+ * whatever keeps it (security.md S88). No lock is forgotten by that.
+ */
+function tellException(thrown: unknown, log: Log): void {
+  log.fatal(
+    { event: 'sys_crash', at: framesOf(thrown) },
+    'an exception that nobody caught: a bug of ours, or of a plugin; the process ends',
+  )
+}
+
+/** Where something was thrown, without its message. */
+function framesOf(thrown: unknown): string[] {
+  const frames = thrown instanceof Error ? String(thrown.stack).match(/^ {4}at .*$/gm) : undefined
+  return frames?.map(frame => frame.trim()) ?? [typeof thrown]
 }
 
 function announce(app: App, { config, file, warnings }: LoadedConfig, log: Log): void {

@@ -4,7 +4,6 @@ import type { Secret } from '../authentication/secret.ts'
 import { createUsernameNormaliser } from '../authentication/username.ts'
 import { configFile } from '../config/config-file.ts'
 import { createPasswordHasher } from '../passwords/hasher.ts'
-import { checkNewPassword } from '../passwords/policy.ts'
 import { openDatabase } from '../users/database.ts'
 import { randomPassword } from '../users/random-password.ts'
 import { createUserStore, type UserStore } from '../users/store.ts'
@@ -68,6 +67,8 @@ export function userCommand(context: CommandContext): Command {
   ): Promise<Secret> {
     if (options.generate) return randomPassword()
     const password = await readPassword(context, options.passwordStdin === true)
+    // Its list of common passwords is nothing that the daemon should carry about.
+    const { checkNewPassword } = await import('../passwords/policy.ts')
     const allowed = checkNewPassword(
       password,
       names.filter(name => name !== undefined),

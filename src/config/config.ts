@@ -32,6 +32,8 @@ export interface Config {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
     /** `auto`: pretty on a terminal, JSON otherwise. */
     readonly format: 'auto' | 'pretty' | 'json'
+    /** Of one level and message. */
+    readonly maxPerSecond: number
   }
 }
 

@@ -192,6 +192,13 @@ const Log = Type.Object(
       '`auto` is pretty on a terminal and JSON otherwise.',
       'auto',
     ),
+    max_per_second: Type.Integer({
+      minimum: 10,
+      maximum: 1_000_000,
+      default: 200,
+      description:
+        'Lines of one kind within a second; how many more there were is one line. The audit trail has them all.',
+    }),
   },
   { default: {}, description: 'The log, on standard output.' },
 )

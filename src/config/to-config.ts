@@ -47,7 +47,11 @@ export function toConfig(values: ConfigValues, backends: readonly ReadyBackend[]
     lockout: toLockout(values.lockout),
     timing: { floorMs: values.timing.floor, jitterMs: values.timing.jitter },
     audit: toAudit(values.audit, values.database),
-    log: values.log,
+    log: {
+      level: values.log.level,
+      format: values.log.format,
+      maxPerSecond: values.log.max_per_second,
+    },
   })
 }
 

@@ -58,7 +58,7 @@ export function callerAddress(
   trustedProxies: readonly AddressRange[],
 ): string {
   // A link-local peer carries the interface as its zone.
-  const address = canonicalAddress(peer?.replace(/%.*$/, '') ?? '')
+  const address = canonicalAddress(peer?.split('%', 1)[0] ?? '')
   if (address === undefined) throw new RequestFault({ detail: 'the connection has no address' })
   if (forwardedFor === undefined) return address
   const isTrusted = (hop: string) => trustedProxies.some(range => inRange(hop, range))

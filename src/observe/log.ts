@@ -1,12 +1,16 @@
 import { once } from 'node:events'
 import { type DestinationStream, destination, pino } from 'pino'
 import pretty from 'pino-pretty'
+import { systemClock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
+import { limitLog } from './log-limit.ts'
 
 export interface LogSettings {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   /** `auto` is pretty on a terminal and JSON otherwise. */
   readonly format: 'auto' | 'pretty' | 'json'
+  /** Lines of one level and message within a second. */
+  readonly maxPerSecond: number
 }
 
 /** What waits for a slow reader of our output, in bytes; more is dropped rather than stalling logins (faults.md F24). */
@@ -17,7 +21,7 @@ const MAX_BUFFERED_BYTES = 8 * 1024 * 1024
  * ends. Secrets cannot be printed by type (authentication/secret.ts), so nothing is redacted by name.
  */
 export function createLog(
-  { level, format }: LogSettings,
+  { level, format, maxPerSecond }: LogSettings,
   terminal: { readonly isTty: boolean; readonly color: boolean },
 ): { readonly log: Log; close(): Promise<void> } {
   if (format === 'pretty' || (format === 'auto' && terminal.isTty)) {
@@ -29,7 +33,8 @@ export function createLog(
       customPrettifiers: { name: quote, hostname: quote, pid: quote, caller: quote },
       destination: destination({ dest: 1, sync: true }),
     })
-    return { log: createPino(level, stream), close: async () => {} }
+    const { log, flush } = limitLog(createPino(level, stream), maxPerSecond, systemClock)
+    return { log, close: async () => flush() }
   }
   const stream = destination({ dest: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
   let readerGone = false
@@ -38,11 +43,14 @@ export function createLog(
   stream.on('error', error => {
     readerGone ||= 'code' in error && error.code === 'EPIPE'
   })
+  // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines. What comes after the
+  // end is dropped: the stream would throw, and a late line is no reason to crash.
+  const inner = createPino(level, { write: line => void (closed || stream.write(line)) })
+  const { log, flush } = limitLog(inner, maxPerSecond, systemClock)
   return {
-    // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines. What comes after the
-    // end is dropped: the stream would throw, and a late line is no reason to crash.
-    log: createPino(level, { write: line => void (closed || stream.write(line)) }),
+    log,
     async close() {
+      flush()
       closed = true
       if (readerGone) return
       stream.end()

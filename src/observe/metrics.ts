@@ -6,6 +6,7 @@ import type { LockoutReport } from '../authentication/lockout.ts'
 import type { StepOutcome } from '../authentication/rule.ts'
 import { type AuditReading, addAuditMetrics } from './audit-metrics.ts'
 import { addLockoutMetrics, type LockoutMetrics } from './lockout-metrics.ts'
+import type { SprayKind } from './spray-watch.ts'
 
 /** What is looked at when somebody asks; nothing is probed for it. */
 export interface Reading {
@@ -27,6 +28,8 @@ export interface Metrics {
   /** Counts one attempt. It is on the way of every login: no look-up by label values, no throw. */
   readonly onAttempt: (event: AttemptEvent) => void
   readonly onUnlock: LockoutMetrics['onUnlock']
+  readonly onSpray: (by: SprayKind) => void
+  readonly onLoopBlock: () => void
   /** Everything, in Prometheus' text format. */
   expose(): Promise<{ readonly contentType: string; readonly text: string }>
 }
@@ -84,6 +87,18 @@ export function createMetrics(read: () => Reading): Metrics {
   })
   const lockout = addLockoutMetrics(registers, () => read().lockout)
   addAuditMetrics(registers, () => read().audit)
+  const sprays = new Counter({
+    name: 'gatehouse_sprays_total',
+    help: 'Sources, or passwords, that failed on ten accounts or more.',
+    labelNames: ['by'],
+    registers,
+  })
+  for (const by of ['source', 'password'] satisfies SprayKind[]) sprays.inc({ by }, 0)
+  const blocks = new Counter({
+    name: 'gatehouse_event_loop_blocks_total',
+    help: 'Seconds in which the event loop stood still for more than 200 ms.',
+    registers,
+  })
   const outcomes = new Counter({
     name: 'gatehouse_backend_outcomes_total',
     help: 'What each backend answered.',
@@ -136,6 +151,8 @@ export function createMetrics(read: () => Reading): Metrics {
       }
     },
     onUnlock: lockout.onUnlock,
+    onSpray: by => sprays.inc({ by }),
+    onLoopBlock: () => blocks.inc(),
     async expose() {
       for (const { id } of read().health.backends) seriesOf(id)
       return { contentType: register.contentType, text: await register.metrics() }

@@ -97,7 +97,7 @@ t.test('a file with one backend gets every default, in milliseconds', async t =>
       durationMs: 300_000,
       source: { maxAttempts: 50, windowMs: 600_000, durationMs: 600_000 },
     },
-    log: { level: 'info', format: 'auto' },
+    log: { level: 'info', format: 'auto', maxPerSecond: 200 },
   })
   t.match(config.backends, [
     {

@@ -301,7 +301,8 @@ async function writeConfig(cwd: string, options: SceneOptions, deadlineMs: numbe
     listen: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
     database: 'data/gatehouse.db',
-    log: { level: 'info', format: 'json' },
+    // Each attempt is looked for in it.
+    log: { level: 'info', format: 'json', max_per_second: 1_000_000 },
     // Not asked about the directory's people, whom it would hash a password for each time that the directory has no answer:
     // that would slow down its own as any crowd does, whatever the fault.
     backends: [...(options.before ?? []), corp, { id: 'local', type: 'local', username_filter: [LOCAL.uid] }],

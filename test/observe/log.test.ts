@@ -8,7 +8,7 @@ async function run(settings: object, terminal: object, statements: string): Prom
   const script = `
     import { Secret } from ${room('authentication/secret.ts')}
     import { createLog } from ${room('observe/log.ts')}
-    const { log, close } = createLog(${JSON.stringify(settings)}, ${JSON.stringify(terminal)})
+    const { log, close } = createLog(${JSON.stringify({ maxPerSecond: 200, ...settings })}, ${JSON.stringify(terminal)})
     ${statements}
     await close()`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
@@ -42,6 +42,19 @@ t.test('less important lines than the level stay away', async t => {
       .map(line => JSON.parse(line).msg),
     ['w', 'e', 'f'],
   )
+})
+
+t.test('a flood is cut, and what was left out is told before the end (S84)', async t => {
+  const flood = `for (let line = 0; line < 1_000; line++) log.child({ line }).info({}, 'refused')`
+  const said = await run({ level: 'info', format: 'json', maxPerSecond: 50 }, PIPE, flood)
+  const lines = said
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  t.equal(lines.filter(({ msg }) => msg === 'refused').length % 50, 0)
+  t.match(lines.at(-1), { level: 'info', event: 'log_suppressed', of: 'refused' })
+  const told = lines.reduce((sum, { suppressed = 1 }) => sum + suppressed, 0)
+  t.equal(told, 1_000, 'nothing is lost without a word')
 })
 
 t.test('a secret cannot be printed, and no value starts a line of its own', async t => {

@@ -146,7 +146,7 @@ function isOtherThanGroup(entry: DirectoryEntry): boolean {
 }
 
 async function isOfThisDomain(list: GroupList, sid: string): Promise<boolean> {
-  const domain = sid.toLowerCase().replace(/\d+$/, '')
+  const domain = sid.slice(0, sid.lastIndexOf('-') + 1).toLowerCase()
   const { groups } = await list.all()
   return groups.some(group => group.sid?.toLowerCase().startsWith(domain))
 }

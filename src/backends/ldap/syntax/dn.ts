@@ -23,7 +23,7 @@ const UNESCAPED = /^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|d
 const MAX_LENGTH = 8_192
 /** Longer than any DN of a directory that escapes nothing, and short enough to be read twice. */
 const MAX_UNESCAPED = 1_024
-const VALUE = /(?:[^\\"+,;<>]+|\\[0-9a-f]{2}|\\["+,;<>\\ #=])*/iy
+const VALUE = /(?:[^\\"+,;<>]|\\[0-9a-f]{2}|\\["+,;<>\\ #=])*/iy
 
 /** Escapes a value for a DN, octet by octet as `\xx` (RFC 4514 section 2.4). */
 export function escapeDn(value: string): EscapedDn {
