@@ -63,7 +63,7 @@ export const catalogue = {
     title: 'The calling app is not known',
     hint: 'No configured client matches the API key, the client certificate or the address of the caller.',
     developer:
-      'Send the API key as `Authorization: Bearer <key>`. Never show this to an end user as a failed login.',
+      'Send the API key as `Authorization: Bearer <key>`, on `/auth` as `X-Gatehouse-Key`. Never show this to an end user as a failed login.',
     operator:
       'Compare the key, the certificate subject or the address in the log with `clients:` in the configuration. A presented key decides alone: an unknown one is refused even from an address that is listed.',
     log: 'warn',
