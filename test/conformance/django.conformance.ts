@@ -265,9 +265,14 @@ differs(
     await house.restart()
     const reply = await house.getUser(id)
     t.match(reply, { status: 503, code: 'backend_unavailable' })
-    t.notMatch(reply.text, /bind|corp|49/)
+    t.notMatch(`${reply.body.title}`, /bind|corp/i)
+    t.strictSame(Object.keys(reply.body), ['type', 'title', 'status', 'code', 'request_id'])
     const report = house.log.lines.find(({ message }) => message === 'a user could not be looked up')
     t.match(report?.fields, { backend: 'corp', err: { message: /bind/ } })
+    t.match(await house.command(['doctor']), {
+      code: 1,
+      stdout: /FAIL .*invalidCredentials.*\n.*bind\.password/,
+    })
   },
 )
 
