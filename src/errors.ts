@@ -23,6 +23,9 @@ interface ErrorEntry {
   readonly audience: 'public' | 'private'
 }
 
+/** Of a login, which the core has written down. */
+const REFUSAL = { status: 401, log: 'none', audience: 'public' } as const
+
 export const catalogue = {
   invalid_request: {
     status: 400,
@@ -60,7 +63,7 @@ export const catalogue = {
     title: 'The calling app is not known',
     hint: 'No configured client matches the API key, the client certificate or the address of the caller.',
     developer:
-      'Send the API key as `Authorization: Bearer <key>`. Never show this to an end user as a failed login.',
+      'Send the API key as `Authorization: Bearer <key>`, on `/auth` as `X-Gatehouse-Key`. Never show this to an end user as a failed login.',
     operator:
       'Compare the key, the certificate subject or the address in the log with `clients:` in the configuration. A presented key decides alone: an unknown one is refused even from an address that is listed.',
     log: 'warn',
@@ -106,71 +109,77 @@ export const catalogue = {
     audience: 'public',
   },
   invalid_credentials: {
-    status: 401,
+    ...REFUSAL,
     title: 'The user name or the password is not right',
     hint: 'This login is refused, and the caller is not told why: the user may as well not exist.',
     developer:
       'Ask the user again. Do not try the same password once more: every failure counts towards a lockout.',
     operator: 'The log has the reason under the request id of the reply.',
-    log: 'none',
+  },
+  credentials_required: {
+    status: 401,
+    title: 'A user name and a password are needed',
+    hint: 'On `GET /auth` only: the request carries no `Authorization: Basic`, or one that cannot be read; `errors` says why.',
+    developer:
+      'Browsers ask their user on this answer. Send base64 with padding of the name, a colon and the password in UTF-8.',
+    operator: 'Nothing. If nobody can log in, the reverse proxy does not hand on the `Authorization` header.',
+    log: 'debug',
+    audience: 'public',
+  },
+  identity_too_large: {
+    status: 403,
+    title: 'The user does not fit into headers',
+    hint: 'On `GET /auth` only: the login is right, but what `Remote-User` and its like would say is over 6 KiB. No group is left out in silence.',
+    developer: 'Log in by `POST /authenticate`, whose answer has room for everything.',
+    operator: 'Filter the groups of the backend, so that users carry those that apps look at.',
+    log: 'warn',
     audience: 'public',
   },
   account_disabled: {
-    status: 401,
+    ...REFUSAL,
     title: 'The account is disabled',
     hint: 'The password is right, but the account was switched off. Told only to apps with `reveal_account_state`.',
     developer: 'Tell the user to ask the help desk.',
     operator: 'Enable the account in its directory, if it should be usable.',
-    log: 'none',
-    audience: 'public',
   },
   account_expired: {
-    status: 401,
+    ...REFUSAL,
     title: 'The account has expired',
     hint: 'The password is right, but the account has passed its end date. Told only to apps with `reveal_account_state`.',
     developer: 'Tell the user to ask the help desk.',
     operator: 'Move the end date of the account in its directory, if it should be usable.',
-    log: 'none',
-    audience: 'public',
   },
   password_expired: {
-    status: 401,
+    ...REFUSAL,
     title: 'The password has expired',
     hint: 'The password is right, but too old. Told only to apps with `reveal_account_state`.',
     developer: 'Send the user to the place where passwords are changed.',
     operator: 'Nothing: the user has to change the password.',
-    log: 'none',
-    audience: 'public',
   },
   password_must_change: {
-    status: 401,
+    ...REFUSAL,
     title: 'The password must be changed first',
     hint: 'The password is right, but was set by somebody else. Told only to apps with `reveal_account_state`.',
     developer: 'Send the user to the place where passwords are changed.',
     operator: 'Nothing: the user has to change the password.',
-    log: 'none',
-    audience: 'public',
   },
   logon_hours: {
-    status: 401,
+    ...REFUSAL,
     title: 'The account may not log in at this hour',
     hint: 'The password is right, but the directory limits the hours. Told only to apps with `reveal_account_state`.',
     developer: 'Tell the user to try again within the permitted hours.',
     operator: 'Change the logon hours of the account in its directory, if they are wrong.',
-    log: 'none',
-    audience: 'public',
   },
   workstation_not_allowed: {
-    status: 401,
+    ...REFUSAL,
     title: 'The account may not log in from here',
     hint: 'The password is right, but the directory limits the workstations. Told only to apps with `reveal_account_state`.',
     developer: 'Tell the user to ask the help desk.',
     operator:
       'Add the host of the daemon to the workstations of the account in its directory, or lift the limit.',
-    log: 'none',
-    audience: 'public',
   },
   locked_out: {
+    ...REFUSAL,
     status: 429,
     title: 'Too many failed logins',
     hint: 'Too many failures for this account or from this address; nothing is verified until `Retry-After` is over. With `lockout.disclosure: hidden` the answer is `invalid_credentials` instead.',
@@ -178,18 +187,15 @@ export const catalogue = {
       'Wait as many seconds as `Retry-After` says. Names that do not exist are locked in the same way.',
     operator:
       'Find the source of the failures in the log: a forgotten device with an old password, or an attack.',
-    log: 'none',
-    audience: 'public',
   },
   busy_retry: {
+    ...REFUSAL,
     status: 429,
     title: 'Too many attempts for this account at once',
     hint: 'Other attempts for the same account are still under way. Charged to nobody.',
     developer: 'Try again after `Retry-After`.',
     operator:
       'Nothing, unless one app causes it all the time: then it logs in where it should keep a session.',
-    log: 'none',
-    audience: 'public',
   },
   rate_limited: {
     status: 429,
@@ -201,13 +207,12 @@ export const catalogue = {
     audience: 'public',
   },
   backend_unavailable: {
+    ...REFUSAL,
     status: 503,
     title: 'No verdict is possible at the moment',
     hint: 'A directory or database gave no answer, so nobody can say whether the login is right. Charged to nobody.',
     developer: 'Try again after `Retry-After`. Never show this to an end user as a wrong password.',
     operator: 'The readiness page of the admin listener and the log tell which backend is out, and why.',
-    log: 'none',
-    audience: 'public',
   },
   not_ready: {
     status: 503,

@@ -36,6 +36,8 @@ t.test('the codes that were ever given out are still there, with the same status
     client_forbidden: 403,
     client_unauthenticated: 401,
     config_refused: 409,
+    credentials_required: 401,
+    identity_too_large: 403,
     internal_error: 500,
     invalid_credentials: 401,
     invalid_request: 400,

@@ -11,8 +11,10 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 export const FIXED_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const
 
 export interface ProblemDetails {
-  /** Where `invalid_request` has a better status than its usual one. */
-  readonly status?: 413 | 431
+  /** Where there is a better status than the usual one of the code. */
+  readonly status?: 401 | 403 | 413 | 431 | 500 | 503
+  /** `WWW-Authenticate` of a 401, if it is not the usual one. */
+  readonly challenge?: string
   /** At least and at most what `Retry-After` may say is seen to here. */
   readonly retryAfterMs?: number
   readonly errors?: readonly Fault[]
@@ -42,7 +44,7 @@ export function createSendProblem(log: Log, limits: Pick<Limits, 'bodyBytes'>): 
     const status = details.status ?? catalogue[code].status
     const level = catalogue[code].log
     if (level !== 'none') log[level](describe(request, code, status, details), catalogue[code].title)
-    if (status === 401) reply.header('www-authenticate', challenge(code))
+    if (status === 401) reply.header('www-authenticate', details.challenge ?? challenge(code))
     if (status === 415) reply.header('accept', 'application/json')
     if (details.allow !== undefined) reply.header('allow', details.allow.join(', '))
     if (details.retryAfterMs !== undefined) reply.header('retry-after', retryAfter(details.retryAfterMs))

@@ -45,12 +45,24 @@ export interface DoorOptions {
   /** The service of now; what it gives may change between two requests. */
   readonly service: () => Service
   readonly readiness: () => Readiness
+  /** `arriveAsApp` unless said. */
+  readonly arrive?: (request: FastifyRequest, callers: Callers) => Arrival
+  /** Whether `X-Request-Id` is the app's own word: false where it may be an end user's. Yes unless said. */
+  readonly takesRequestId?: boolean
+}
+
+/** What a request says about who sends it. */
+export interface Arrival {
+  /** By this the app is known. */
+  readonly presented: Presented
+  /** Where the user comes from, if the app says nothing else; canonical. */
+  readonly address: string
 }
 
 /** Who came in, and whom to ask for this request: both of one configuration. */
 export interface Visitor {
   readonly client: KnownClient
-  /** `callerAddress` */
+  /** Of the arrival. */
   readonly address: string
   readonly service: Service
 }
@@ -74,7 +86,10 @@ export interface Door {
   readonly enterAgain: preHandlerHookHandler
 }
 
-export function createDoor({ service, readiness }: DoorOptions, sendProblem: SendProblem): Door {
+export function createDoor(
+  { service, readiness, arrive = arriveAsApp, takesRequestId = true }: DoorOptions,
+  sendProblem: SendProblem,
+): Door {
   return {
     enter(request, reply, done) {
       if (readiness().phase !== 'serving') {
@@ -82,19 +97,19 @@ export function createDoor({ service, readiness }: DoorOptions, sendProblem: Sen
         return
       }
       const now = service()
-      const presented = present(request, now.callers)
+      const { presented, address } = arrive(request, now.callers)
       const client = now.callers.identify(presented)
       if (client === undefined) {
         sendProblem(request, reply, 'client_unauthenticated', { context: describe(presented) })
         return
       }
 
-      const inbound = request.headers['x-request-id']
+      const inbound = takesRequestId && request.headers['x-request-id']
       if (!now.callers.anonymous && typeof inbound === 'string' && REQUEST_ID.test(inbound)) {
         request.id = inbound
         reply.header('x-request-id', inbound)
       }
-      request.setDecorator<Visitor>(VISITOR, { client, address: presented.address, service: now })
+      request.setDecorator<Visitor>(VISITOR, { client, address, service: now })
 
       const throttle = now.callers.throttles.get(client.id)
       if (throttle === undefined) {
@@ -113,25 +128,28 @@ export function createDoor({ service, readiness }: DoorOptions, sendProblem: Sen
         done()
         return
       }
-      const presented = present(request, now.callers)
+      const { presented, address } = arrive(request, now.callers)
       const client = now.callers.identify(presented)
       if (client === undefined) {
         sendProblem(request, reply, 'client_unauthenticated', { context: describe(presented) })
         return
       }
-      request.setDecorator<Visitor>(VISITOR, { client, address: presented.address, service: now })
+      request.setDecorator<Visitor>(VISITOR, { client, address, service: now })
       done()
     },
   }
 }
 
-function present({ raw, headers }: FastifyRequest, { trustedProxies }: Callers): Presented {
-  return {
+function arriveAsApp({ raw, headers }: FastifyRequest, { trustedProxies }: Callers): Arrival {
+  // Node has joined the lines of this header by commas.
+  const forwardedFor = headers['x-forwarded-for'] as string | undefined
+  const address = callerAddress(raw.socket.remoteAddress, forwardedFor, trustedProxies)
+  const presented = {
     authorization: headers.authorization,
     certificateSubject: certificateSubject(raw.socket),
-    // Node has joined the lines of this header by commas.
-    address: callerAddress(raw.socket.remoteAddress, headers['x-forwarded-for'] as string, trustedProxies),
+    address,
   }
+  return { presented, address }
 }
 
 function describe({ address, certificateSubject, authorization }: Presented): object {

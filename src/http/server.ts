@@ -8,6 +8,7 @@ import type { Secret } from '../authentication/secret.ts'
 import { createAdminDoor, createPageGuard } from './admin-door.ts'
 import { type Connections, createConnections } from './connections.ts'
 import { createErrorHandler, createOutageHandler } from './error-handler.ts'
+import { arriveByProxy, asForwardAuth } from './forward-auth.ts'
 import { checkHeaders, createClientErrorHandler } from './framing.ts'
 import { acceptJsonBodies } from './json-body.ts'
 import { defaultLimits, type Limits } from './limits.ts'
@@ -16,6 +17,7 @@ import { createPatience } from './patience.ts'
 import { createSendProblem, FIXED_HEADERS, type SendAdminProblem, type SendProblem } from './problem.ts'
 import type { BackendStatus, ConfigStatus, Readiness, StoreStatus } from './readiness.ts'
 import { RequestFault } from './request-fault.ts'
+import { authRoute } from './routes/auth.ts'
 import { authenticateRoute } from './routes/authenticate.ts'
 import { type Explainer, explainRoute } from './routes/explain.ts'
 import { livezRoute, readyzDetailsRoute, readyzRoute } from './routes/health.ts'
@@ -24,7 +26,7 @@ import { metricsRoute, type ReadMetrics } from './routes/metrics.ts'
 import { proofRoute } from './routes/proof.ts'
 import { type Reload, reloadRoute } from './routes/reload.ts'
 import { usersRoute } from './routes/users.ts'
-import { createDoor, VISITOR } from './security.ts'
+import { createDoor, type Door, VISITOR } from './security.ts'
 import type { Service } from './service.ts'
 import { compileSchema } from './validation.ts'
 
@@ -79,7 +81,7 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     if (!isSame(trusted, tls.clientCa)) connections.renew()
     trusted = tls.clientCa
   }) satisfies RenewTls)
-  const door = createDoor({ service: options.service, readiness }, sendProblem)
+  const { service } = options
   const patience = createPatience(limits.answerMs, options.clock)
   app.addHook('onClose', async () => patience.stop())
 
@@ -88,13 +90,23 @@ export function createPublicServer(options: PublicServerOptions): FastifyInstanc
     readyzRoute(open, { readiness, sendProblem })
   })
   app.register(async guarded => {
-    guarded.decorateRequest(VISITOR, null)
-    guarded.addHook('onRequest', door.enter)
-    guarded.addHook('preHandler', door.enterAgain)
+    guard(guarded, createDoor({ service, readiness }, sendProblem))
     authenticateRoute(guarded, { sendProblem, patience })
     usersRoute(guarded, { sendProblem, patience })
   })
+  app.register(async guarded => {
+    const send = asForwardAuth(sendProblem)
+    guard(guarded, createDoor({ service, readiness, arrive: arriveByProxy, takesRequestId: false }, send))
+    guarded.setErrorHandler(createErrorHandler(send))
+    authRoute(guarded, { sendProblem: send, patience })
+  })
   return app
+}
+
+function guard(routes: FastifyInstance, { enter, enterAgain }: Door): void {
+  routes.decorateRequest(VISITOR, null)
+  routes.addHook('onRequest', enter)
+  routes.addHook('preHandler', enterAgain)
 }
 
 type RenewTls = (tls: TlsOptions) => void

@@ -68,7 +68,7 @@ t.test('only what is declared is served: 404 for other paths, 405 for other meth
     '/Authenticate',
     '/authenticate/',
     '//authenticate',
-    '/auth',
+    '/auth/',
     '/metrics',
     '/admin',
     '/users',
@@ -82,6 +82,7 @@ t.test('only what is declared is served: 404 for other paths, 405 for other meth
   const allowed = {
     '/authenticate': 'POST',
     '/users/corp:1': 'GET, HEAD',
+    '/auth': 'GET, HEAD',
     '/livez': 'GET, HEAD',
     '/readyz': 'GET, HEAD',
   }

@@ -4,9 +4,9 @@ import { Secret } from '../../authentication/secret.ts'
 import { canonicalAddress } from '../address.ts'
 import { presentUser, UserSchema } from '../identity.ts'
 import { requireJson } from '../json-body.ts'
+import { login } from '../login.ts'
 import type { Patience } from '../patience.ts'
 import type { SendProblem } from '../problem.ts'
-import { answerLogin } from '../reply.ts'
 import { RequestFault } from '../request-fault.ts'
 import { visitorOf } from '../security.ts'
 
@@ -62,27 +62,20 @@ export function authenticateRoute(
       // From here on the password exists for this request only inside the Secret.
       request.body.password = ''
 
-      const { client, address, service } = visitorOf(request)
+      const visitor = visitorOf(request)
+      const { client, address } = visitor
       if (endUser?.ip !== undefined && !client.may.has('assert_client_ip')) {
         return sendProblem(request, reply, 'client_forbidden', {
           context: { client: client.id, lacks: 'assert_client_ip' },
         })
       }
 
-      // Nobody aborts this when the caller hangs up: an attempt that has begun is finished and counted (chain.md).
-      const attempt = {
+      const answer = await login(visitor, patience, {
         requestId: request.id,
-        caller: client,
         username,
         password,
         address: endUser?.ip === undefined ? address : readEndUserAddress(endUser.ip),
-      }
-      const verdict = await patience.wait(() => service.authenticate(attempt))
-      const may = {
-        state: client.may.has('reveal_account_state'),
-        lockout: service.lockoutDisclosure === 'shown',
-      }
-      const answer = answerLogin(verdict, may)
+      })
       if ('code' in answer) return sendProblem(request, reply, answer.code, answer.details)
       return reply.send({ user: presentUser(answer.user), warnings: answer.warnings })
     },
