@@ -1,12 +1,12 @@
 /** Advisories on names that are taken for syntax: of a filter, a DN, SQL, a template, JSON or UTF-8. */
 import { join } from 'node:path'
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { openDatabase } from '../../src/users/database.ts'
 import { corpPeople } from '../support/corp.ts'
 import { type Slapd, startSlapd } from '../support/slapd.ts'
 import { addToDirectory, asAdministrator, bindsDuring, openCorpHouse } from './corp-house.ts'
-import { LOCAL, openHouse } from './house.ts'
+import { type House, LOCAL, openHouse } from './house.ts'
 import { addLocalPeople } from './local-people.ts'
 import { shownBy, spelled } from './replies.ts'
 import { conforms, differs } from './suite.ts'
@@ -157,7 +157,7 @@ conforms('advisory 10', async t => {
 
 /** What a stranger could read a hidden truth from: replies that differ, or that take another way. */
 async function tellsNothing(
-  t: Tap,
+  t: Test,
   slapd: Slapd,
   house: House,
   pairs: readonly (readonly [string, string])[],
@@ -175,8 +175,6 @@ async function tellsNothing(
     t.match(seen[0], { reply: { status: 401 } })
   }
 }
-type Tap = typeof t
-type House = Awaited<ReturnType<typeof openHouse>>
 
 conforms('advisory 11', async t => {
   const house = await openCorpHouse(t, slapd, {}, UNCOUNTED)
@@ -244,7 +242,7 @@ conforms('advisory 13', async t => {
 
 conforms('advisory 14', async t => {
   const house = await openCorpHouse(t, slapd, {}, UNCOUNTED)
-  const kinds = [
+  const kinds: readonly unknown[] = [
     ['alice'],
     ['*'],
     [],

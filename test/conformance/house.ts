@@ -1,7 +1,8 @@
 /** The daemon as an app, an operator and a directory see it: a real configuration, real listeners, real files; asked over HTTP. */
 import { createHash } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { type App, startApp } from '../../src/app.ts'
@@ -96,7 +97,9 @@ export async function openHouse(
   config: HouseConfig,
   { plugins = {} }: HouseOptions = {},
 ): Promise<House> {
-  const folder = t.testdir()
+  // Not `t.testdir()`: a second house of one test would take the first one's files away.
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-house-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'gatehouse.yaml')
   const log = createLogRecorder()
   const agent = new Agent({ keepAlive: true })
