@@ -7,7 +7,7 @@ import { spelled } from './replies.ts'
 import { conforms } from './suite.ts'
 
 const samba = await startSamba(t)
-const { alice, bob, carol, erin, mallory } = sambaPeople
+const { alice, bob, carol, mallory } = sambaPeople
 const backend = {
   ...{ id: 'corp', type: 'ldap', preset: 'active-directory', urls: [samba.ldapsUrl], base_dn: samba.baseDn },
   tls: { ca_file: samba.caFile },
@@ -89,7 +89,9 @@ conforms('advisory 3', async t => {
 })
 
 conforms('advisory 39', async t => {
-  const house = await openHouse(t, CONFIG)
+  // Many wrong passwords of hers, each followed by the right one.
+  const unshielded = { ...CONFIG, backends: [{ ...backend, lockout_shield: { enabled: false } }] }
+  const house = await openHouse(t, unshielded)
   const idOf = async (name: string, password: string) => {
     const { status, body } = await house.login(name, password)
     t.equal(status, 200, name)
@@ -112,22 +114,22 @@ conforms('advisory 39', async t => {
       const user = asHim.body.user as { id: string } | undefined
       t.not(user?.id, hers, `${attribute}: ${name} by his password is not she`)
       const asHer = await house.login(name, carol.password)
-      t.ok(
-        asHer.status === 401 || (asHer.body.user as { id: string }).id === hers,
-        `${attribute}: ${name} by hers is nobody else`,
-      )
+      // Where the directory would mean both by it, it is nobody's.
+      t.ok([200, 401].includes(asHer.status), `${attribute}: ${name} by hers: ${asHer.text}`)
+      if (asHer.status === 200)
+        t.equal((asHer.body.user as { id: string }).id, hers, 'is she and nobody else')
     }
     t.equal(await idOf(carol.sam, carol.password), hers, `${attribute}: her login name stays hers`)
     t.equal(await idOf(mallory.sam, mallory.password), his, 'and he is who he was')
-    t.match((await house.getUser(hers)).body, { username: carol.sam })
+    t.match((await house.getUser(hers)).body, { user: { id: hers, username: carol.sam } })
   }
   await samba.reset()
   // A login name that was somebody's, given to another: a person of another id.
-  await samba.accounts.set(erin.dn, 'sAMAccountName', 'erin-of-old')
-  await samba.accounts.set(mallory.dn, 'sAMAccountName', erin.sam)
-  const later = await openHouse(t, CONFIG)
-  const now = (await later.login(erin.sam, mallory.password)).body.user as { id: string } | undefined
+  await samba.accounts.set(carol.dn, 'sAMAccountName', 'carol-of-old')
+  await samba.accounts.set(mallory.dn, 'sAMAccountName', carol.sam)
+  const later = await openHouse(t, unshielded)
+  const now = (await later.login(carol.sam, mallory.password)).body.user as { id: string } | undefined
   t.equal(now?.id, his, 'the name went on, the id stayed')
-  t.equal((await later.login(erin.sam, erin.password)).status, 401)
+  t.equal((await later.login(carol.sam, carol.password)).status, 401)
   await samba.reset()
 })
