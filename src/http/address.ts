@@ -19,7 +19,12 @@ export function canonicalAddress(text: string): string | undefined {
   // ipaddr.js alone would take `1`, `0x7f.1` and `010.0.0.1`; what is IPv4 for Node has only one spelling.
   const version = isIP(text)
   if (version === 4) return text
-  return version === 0 || text.includes('%') ? undefined : ipaddr.process(text).toNormalizedString()
+  return version === 0 || text.includes('%') ? undefined : ipaddr.process(spellOut(text)).toNormalizedString()
+}
+
+/** ipaddr.js takes `::192.0.2.1`, an address of its own (RFC 4291 section 2.5.5.1), for the mapped `::ffff:192.0.2.1`. */
+function spellOut(text: string): string {
+  return text.replace(/^::(?=\d+\.)/, '0::')
 }
 
 /**
@@ -31,7 +36,8 @@ export function parseRange(text: string): AddressRange {
   const slash = text.indexOf('/')
   const address = slash < 0 ? text : text.slice(0, slash)
   if (isIP(address) === 0 || address.includes('%')) throw new Error(`not an address or a range: ${text}`)
-  const [network, prefix] = ipaddr.parseCIDR(slash < 0 ? `${text}/${isIP(text) === 4 ? 32 : 128}` : text)
+  const whole = slash < 0 ? `${text}/${isIP(text) === 4 ? 32 : 128}` : text
+  const [network, prefix] = ipaddr.parseCIDR(spellOut(whole))
   if (network instanceof ipaddr.IPv6 && network.isIPv4MappedAddress() && prefix >= 96) {
     return [network.toIPv4Address(), prefix - 96]
   }

@@ -69,7 +69,7 @@ export interface Visit {
 export interface Asking {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** Sent as it is if it is text, else as JSON. */
+  /** Sent as it is if it is text or octets, else as JSON. */
   readonly body?: unknown
 }
 
@@ -207,12 +207,13 @@ function adminOption([command]: readonly string[], { adminUrl }: App): readonly 
 }
 
 function send(agent: Agent, url: string, { method = 'GET', headers = {}, body }: Asking): Promise<Reply> {
-  const text = typeof body === 'string' ? body : body === undefined ? undefined : JSON.stringify(body)
+  const isReady = typeof body === 'string' || Buffer.isBuffer(body) || body === undefined
+  const content = isReady ? body : JSON.stringify(body)
   const { promise, resolve, reject } = Promise.withResolvers<Reply>()
   const sent = request(url, {
     agent,
     method,
-    headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...headers },
+    headers: { ...(content !== undefined && { 'content-type': 'application/json' }), ...headers },
   })
   sent.on('error', reject)
   sent.on('response', response => {
@@ -235,7 +236,7 @@ function send(agent: Agent, url: string, { method = 'GET', headers = {}, body }:
       })
     })
   })
-  sent.end(text)
+  sent.end(content)
   return promise
 }
 

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import Sqlite from 'better-sqlite3'
 import type { Test } from 'tap'
 import type { HashJob } from '../../src/passwords/hash-job.ts'
+import { isHashJob } from './hash-jobs.ts'
 
 export interface Work {
   /** Of each job that was handed to a hashing thread, its kind. */
@@ -24,8 +25,8 @@ export function watchWork(t: Test): Work {
   const events = new EventEmitter()
 
   const { postMessage } = Worker.prototype
-  Worker.prototype.postMessage = function (message: HashJob, ...rest) {
-    hashes.push(message.kind)
+  Worker.prototype.postMessage = function (message: unknown, ...rest) {
+    if (isHashJob(message)) hashes.push(message.kind)
     return postMessage.call(this, message, ...rest)
   }
   t.teardown(() => {
