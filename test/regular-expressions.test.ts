@@ -74,6 +74,7 @@ t.test(
     t.same(built.sort(), [
       // A schema’s own pattern on a key of the operator’s file.
       'src/config/json-schema.ts: pattern',
+      'src/config/quantity.ts: DAYS_PATTERN',
       'src/config/quantity.ts: DURATION_PATTERN',
       'src/config/quantity.ts: SIZE_PATTERN',
     ])

@@ -127,13 +127,12 @@ export function auditCommand(context: CommandContext): Command {
       .addHelpText('after', `\n${heading}:\n${lines.join('\n')}`)
   }
 
-  command('tail', 'show the last rows', ['tail', 'tail --lines 100 --follow', 'tail --follow --json'])
+  command('tail', 'show the last rows', ['tail --lines 100 --follow', 'tail --follow --json'])
     .option('-n, --lines <number>', `how many, up to ${MOST_LINES}; ${USUAL_LINES} without it`)
     .option('-f, --follow', 'and those that are yet to come')
     .option('--json', 'for machines: one object a line')
     .action(reportingFailure(context, tail))
   command('verify', 'prove that nothing was altered: exit code 0 if it is intact, 1 if not', [
-    'verify',
     'verify --since 1042:b987c60aecff04fe11f035e095800f87ce9f5febe82f52afdd8958183f9f2afb',
   ])
     .option('--since <head>', 'SEQ:HASH, as an earlier verify or the log has told it: it must still be there')

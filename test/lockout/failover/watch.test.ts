@@ -12,7 +12,7 @@ const clock = { now: () => performance.now(), wall: () => Date.now() }
 
 function openStore(onFailure: 'local' | 'closed') {
   const log = createLogRecorder()
-  const shared = openRedisStore(t, redis, { timeoutMs: 200 })
+  const shared = openRedisStore(t, redis, { timeoutMs: 1_000 })
   const local = createMemoryStore({ clock, log, bytes: 8 * 1024 * 1024 })
   const store = createFailoverStore({ shared, local, replicas: 1, onFailure, clock, log })
   return { store, log }
@@ -26,7 +26,7 @@ for (const onFailure of ['local', 'closed'] as const) {
     while (!watch.health().ok) await pause(5)
     redis.freeze()
     while (watch.health().ok) await pause(5)
-    t.match(watch.health(), { ok: false, reason: /^Redis: no reply within 200 ms$/ })
+    t.match(watch.health(), { ok: false, reason: /^Redis: no reply within 1000 ms$/ })
     redis.thaw()
     while (!watch.health().ok) await pause(5)
     t.match(log.at('error'), [{ message: 'the shared lockout store is away' }])
