@@ -1,5 +1,5 @@
 /** Keeps a password out of what a backend says: its errors, its reasons, its log (security.md S77). */
-import type { Log } from './log.ts'
+import type { Level, Log } from './log.ts'
 import type { Secret } from './secret.ts'
 
 /** What stands where a text held the password. The whole text goes: what is left of it would tell a short password. */
@@ -78,12 +78,15 @@ export function createRedaction(password: Secret): Redaction {
   }
 
   function log(to: Log): Log {
+    const write = (level: Level) => (given: object, message: string) => {
+      if (to.isLevelEnabled?.(level) ?? true) to[level](fields(given), text(String(message)))
+    }
     return {
-      debug: (given, message) => to.debug(fields(given), text(String(message))),
-      info: (given, message) => to.info(fields(given), text(String(message))),
-      warn: (given, message) => to.warn(fields(given), text(String(message))),
-      error: (given, message) => to.error(fields(given), text(String(message))),
-      fatal: (given, message) => to.fatal(fields(given), text(String(message))),
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      fatal: write('fatal'),
       child: given => log(to.child(fields(given))),
     }
   }
@@ -118,14 +121,15 @@ function spell(password: string): readonly string[] {
       ...[0, 1, 2].flatMap(before => base64(octets, before)),
     )
   }
+  octets.fill(0)
   return [...new Set(spellings)]
 }
 
 /** As it stands behind so many octets of something else, without the characters that it shares with its neighbours. */
 function base64(octets: Buffer, before: number): readonly string[] {
-  const text = Buffer.concat([Buffer.alloc(before), octets])
-    .toString('base64')
-    .replace(/=+$/, '')
-  const own = text.slice(before === 0 ? 0 : before + 1, -1)
-  return [own, own.replaceAll('+', '-').replaceAll('/', '_')]
+  const all = Buffer.concat([Buffer.alloc(before), octets])
+  // Without padding, and by no regular expression: those keep the last text that they were used on.
+  const own = all.toString('base64url').slice(before === 0 ? 0 : before + 1, -1)
+  all.fill(0)
+  return [own, own.replaceAll('-', '+').replaceAll('_', '/')]
 }

@@ -53,7 +53,7 @@ t.test('a configuration that holds every secret, as it should be and broken in m
     'cut off behind a secret': good.slice(0, good.indexOf(core) + core.length),
     'a secret for a URL': good.replace('redis://127.0.0.1:1', `redis://user:${redis.core}@127.0.0.1:1`),
     'a secret in the URL of a directory': good.replace('ldaps://nobody', `ldaps://cn=x:${core}@nobody`),
-    'a file that is not there': good.replace('"password": ', '"password_file": '),
+    'a secret for its file': good.replace('"password": ', '"password_file": '),
     'a variable that is not set': good.replace(core, `\${${'NOT_SET'}}${core}`),
     'a comment': `# ${core}\nbackends: nothing\n`,
     'a block': `backends:\n  - id: corp\n    bind:\n      password: |-\n        ${core}\n     dn: cn=x\n`,
