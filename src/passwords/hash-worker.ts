@@ -7,7 +7,11 @@ import type { HashAnswer, HashJob } from './hash-job.ts'
 process.report.excludeEnv = true
 
 parentPort?.on('message', (job: HashJob) => {
-  parentPort?.postMessage(answer(job))
+  try {
+    parentPort?.postMessage(answer(job))
+  } finally {
+    job.secret.fill(0)
+  }
 })
 
 function answer(job: HashJob): HashAnswer {
