@@ -8,30 +8,40 @@ interface Region {
   readonly name: string
 }
 
-/** In how many places of a process's own memory, by what they are of. Only root and the same user may look. */
-export function countInMemory(pid: number, needle: Buffer): ReadonlyMap<string, number> {
-  const found = new Map<string, number>()
+/** Where a text was found, and how often. */
+export type Places = ReadonlyMap<string, number>
+
+/**
+ * In which places of a process's own memory each of these stands, by what they are of; with `SECRETS_SHOW=1` also among what. Only
+ * root and the same user may look.
+ */
+export function findInMemory(pid: number, texts: readonly string[]): ReadonlyMap<string, Places> {
+  const found = new Map(texts.map(text => [text, new Map<string, number>()]))
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   try {
     for (const { start, end, name } of writable(pid)) {
-      const content = Buffer.alloc(end - start)
-      let size = 0
-      try {
-        size = readSync(memory, content, 0, content.length, start)
-      } catch {
-        // Given back meanwhile.
-        continue
-      }
-      const octets = content.subarray(0, size)
-      for (let at = octets.indexOf(needle); at >= 0; at = octets.indexOf(needle, at + 1)) {
-        const of = `${name || 'anonymous'} ${process.env.SECRETS_SHOW ? show(octets, at) : ''}`
-        found.set(of, (found.get(of) ?? 0) + 1)
+      const octets = readRegion(memory, start, end)
+      for (const [text, places] of found) {
+        for (let at = octets.indexOf(text); at >= 0; at = octets.indexOf(text, at + 1)) {
+          const place = `${name || 'anonymous'}${process.env.SECRETS_SHOW ? ` ${show(octets, at)}` : ''}`
+          places.set(place, (places.get(place) ?? 0) + 1)
+        }
       }
     }
   } finally {
     closeSync(memory)
   }
   return found
+}
+
+function readRegion(memory: number, start: number, end: number): Buffer {
+  const content = Buffer.alloc(end - start)
+  try {
+    return content.subarray(0, readSync(memory, content, 0, content.length, start))
+  } catch {
+    // Given back meanwhile.
+    return Buffer.alloc(0)
+  }
 }
 
 function show(octets: Buffer, at: number): string {
