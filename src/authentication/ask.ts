@@ -4,6 +4,7 @@ import type { Ceiling, Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { Outcome, Unavailable } from './outcome.ts'
 import { readOutcome } from './outcome-shape.ts'
+import { createRedaction, type Redaction } from './redaction.ts'
 import type { Secret } from './secret.ts'
 import type { Username } from './username.ts'
 
@@ -52,9 +53,13 @@ export function subjectOf(backend: Backend, stableId: string): string {
 export function contain(backend: Backend, { maxInFlight, deny }: Containment): ContainedBackend {
   let inFlight = 0
 
-  async function ask({ username, password, timeoutMs, log, claim, note }: Question): Promise<Answer> {
+  async function ask(question: Question): Promise<Answer> {
+    const { username, password, timeoutMs, claim, note } = question
     if (inFlight >= maxInFlight) return unavailable('max_in_flight reached', 'admission', false)
     if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up', 'admission', false)
+    // What a backend says may hold what it was given: a server that repeats it, a library that puts a request into its error.
+    const redaction = createRedaction(password)
+    const log = redaction.log(question.log)
     let refusal: Refusal | undefined
     let found: string | undefined
     let verifying = false
@@ -101,7 +106,7 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       if (refusal !== undefined) return { kind: 'refused', refusal }
       if (deny && found !== undefined) return denyFound({ outcome: 'deny', reason: 'on the deny list' })
       if (answer === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`, 'plugin', verifying)
-      const read = readOutcome(answer)
+      const read = withoutSecret(readOutcome(answer), redaction)
       if (read === undefined) {
         log.error({ answered: typeof answer }, 'the backend answered something that is no outcome')
         return unavailable('the answer is no outcome', 'plugin', verifying)
@@ -116,14 +121,15 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return read.outcome === 'accept' && found === undefined ? await admitLate(read) : outcome(read)
     } catch (error) {
       over = true
-      log.error({ err: withoutSecret(error, password) }, 'the backend threw')
+      log.error({ err: redaction.error(error) }, 'the backend threw')
       return unavailable('the backend threw', 'plugin', verifying)
     }
 
     function whileAsked(note: (fact: Fact) => void): (fact: Fact) => void {
       let left = MOST_FACTS
       return fact => {
-        if (!over && left-- > 0) note(fact)
+        if (over || left-- <= 0) return
+        note({ ...fact, what: redaction.text(String(fact.what)), value: redaction.text(String(fact.value)) })
       }
     }
 
@@ -148,17 +154,21 @@ function subjectIn(read: Outcome): string | undefined {
   return 'subject' in read ? read.subject : undefined
 }
 
-/** What was thrown, for the log: its name and stack with the password taken out, should a backend have put it in. */
-function withoutSecret(thrown: unknown, password: Secret): Error {
-  try {
-    if (!(thrown instanceof Error)) return new Error(`a ${typeof thrown} was thrown`)
-    const clean = (text: string | undefined) => String(text).replaceAll(password.reveal(), String(password))
-    const shown = new Error(clean(thrown.message))
-    shown.name = clean(thrown.name)
-    shown.stack = clean(thrown.stack)
-    return shown
-  } catch {
-    return new Error('something that cannot even be read was thrown')
+/** An outcome whose words, which are for operators only, do not hold the password. */
+function withoutSecret(read: Outcome | undefined, redaction: Redaction): Outcome | undefined {
+  switch (read?.outcome) {
+    case 'unavailable':
+      return { ...read, cause: redaction.text(read.cause) }
+    case 'deny':
+    case 'not_applicable':
+      return { ...read, reason: redaction.text(read.reason) }
+    case undefined:
+    case 'accept':
+    case 'unknown_user':
+    case 'wrong_password':
+    case 'account_state':
+    case 'ambiguous':
+      return read
   }
 }
 

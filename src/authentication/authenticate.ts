@@ -173,11 +173,10 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   function likenessOf({ caller, address, password }: AuthenticationRequest, username: Username): string {
     const hmac = createHmac('sha256', digestKey)
     // As typed: two domains of one realm are one name for counting, but a mail address may be somebody else's.
-    for (const part of [caller.id, address, username.typed, password.reveal()]) {
-      const bytes = Buffer.from(part)
-      // Length-prefixed, so that no two different tuples are the same bytes (advisories.md 8, 43).
-      hmac.update(`${bytes.length}:`).update(bytes)
-    }
+    // Length-prefixed, so that no two different tuples are the same bytes (advisories.md 8, 43).
+    const add = (octets: Buffer) => hmac.update(`${octets.length}:`).update(octets)
+    for (const part of [caller.id, address, username.typed]) add(Buffer.from(part))
+    password.octets(add)
     return hmac.digest('base64')
   }
 }

@@ -7,4 +7,8 @@ export interface Log {
   /** Wakes somebody up: a known-bad service password, for instance. */
   fatal(fields: object, message: string): void
   child(fields: object): Log
+  /** Whether lines of this level are written; without it all are. */
+  isLevelEnabled?(level: Level): boolean
 }
+
+export type Level = 'debug' | 'info' | 'warn' | 'error' | 'fatal'

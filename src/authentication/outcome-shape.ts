@@ -50,7 +50,7 @@ function readAccept(answer: Record<string, unknown>): Outcome | undefined {
   const { warnings = [] } = answer
   // An account that may not log in cannot be accepted, whatever the backend meant.
   if (user === undefined || user.state !== undefined || !Array.isArray(warnings)) return undefined
-  return { outcome: 'accept', user, warnings: warnings.filter(isWarning) }
+  return { outcome: 'accept', user, warnings: warnings.flatMap(readWarning) }
 }
 
 /** A user of known shape, frozen, with no field that the type does not name; undefined if the value is not one. */
@@ -95,8 +95,21 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string')
 }
 
-function isWarning(value: unknown): value is Warning {
-  return isRecord(value) && (value.code === 'password_expires' || value.code === 'grace_logins')
+/** RFC 3339 section 5.6 */
+const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
+
+/** None for what is no warning; else with no field that the type does not name, because callers are told all of it. */
+function readWarning(value: unknown): Warning[] {
+  if (!isRecord(value)) return []
+  const { code, at, remaining } = value
+  if (code !== 'password_expires' && code !== 'grace_logins') return []
+  return [
+    {
+      code,
+      ...(typeof at === 'string' && DATE_TIME.test(at) && { at }),
+      ...(typeof remaining === 'number' && Number.isInteger(remaining) && { remaining }),
+    },
+  ]
 }
 
 const PHASES: Record<Phase, true> = {

@@ -7,5 +7,7 @@ export type PasswordTag = (password: Secret) => number
 /** @param key at least 32 bytes (RFC 2104 section 3) */
 export function createPasswordTag(key: Uint8Array): PasswordTag {
   return password =>
-    createHmac('sha256', key).update('password tag:').update(password.reveal()).digest().readUInt16BE()
+    password.octets(octets =>
+      createHmac('sha256', key).update('password tag:').update(octets).digest().readUInt16BE(),
+    )
 }

@@ -19,6 +19,19 @@ export class Secret {
     return this.#value
   }
 
+  /**
+   * The value in UTF-8 for as long as `use` takes, and zeros afterwards. A string that is handed to Node.js is copied on the way and
+   * the copy left lying about, and so is a buffer that nobody clears.
+   */
+  octets<T>(use: (octets: Buffer) => T): T {
+    const octets = Buffer.from(this.#value)
+    try {
+      return use(octets)
+    } finally {
+      octets.fill(0)
+    }
+  }
+
   toString(): string {
     return MASK
   }

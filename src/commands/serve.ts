@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type App, startApp } from '../app.ts'
 import type { Log } from '../authentication/log.ts'
+import { framesOf } from '../authentication/redaction.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import { configFile } from '../config/config-file.ts'
 import { filesOf } from '../config/files.ts'
@@ -10,6 +11,8 @@ import type { CommandContext } from './context.ts'
 
 /** From the first signal to the end, whatever still runs, in milliseconds. */
 const STOP_WITHIN_MS = 10_000
+/** How long the log's reader may take for the last line of a crash. */
+const CRASH_WITHIN_MS = 1_000
 
 /**
  * Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. SIGHUP, and a change of any file that the
@@ -21,6 +24,7 @@ export function serveCommand(context: CommandContext): Command {
     .option('--config <file>', 'the configuration file')
     .addHelpText('after', '\nExample:\n  gatehouse serve --config /etc/gatehouse/gatehouse.yaml')
     .action(async ({ config: option }: { config?: string }) => {
+      keepMemoryPrivate()
       const stop = waitForSignal()
       // From here on it does not end us; before there is anything to reload, what it wants is about to happen.
       let reload: (why: string) => void = () => {}
@@ -39,10 +43,7 @@ export function serveCommand(context: CommandContext): Command {
       const output = createLog(loaded.config.log, { isTty: process.stdout.isTTY, color: context.color })
       const { log } = output
       process.on('unhandledRejection', thrown => surviveRejection(thrown, log))
-      process.once('uncaughtException', thrown => {
-        tellException(thrown, log)
-        void output.close().finally(() => process.exit(1))
-      })
+      process.on('uncaughtException', thrown => endOfCrash(thrown, log, output.close))
       try {
         const app = await startApp(loaded.config, log, load)
         announce(app, loaded, log)
@@ -63,6 +64,14 @@ export function serveCommand(context: CommandContext): Command {
     })
 }
 
+/** Node.js has two ways to show what is in this process, and either may be somebody's habit. */
+function keepMemoryPrivate(): void {
+  // It would open its debugger on a port of this machine, which asks nobody for a password. A listener takes its place.
+  process.on('SIGUSR1', () => {})
+  // Reports that an operator asks for have no use for the environment, where secrets of the configuration may be.
+  process.report.excludeEnv = true
+}
+
 /** Resolves at the first signal; from then on the process ends at the second one, or when its time is up. */
 function waitForSignal(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
@@ -81,26 +90,28 @@ function waitForSignal(): Promise<NodeJS.Signals> {
  */
 function surviveRejection(thrown: unknown, log: Log): void {
   log.error(
-    { event: 'sys_crash', at: framesOf(thrown) },
+    { event: 'sys_crash', at: whereFrom(thrown) },
     'a promise was rejected and nobody was listening: a bug of ours, or of a plugin',
   )
 }
 
-/**
- * Behind an exception outside of any request nobody knows what state we are in, so the process ends, and is started again by
- * whatever keeps it (security.md S88). No lock is forgotten by that.
- */
-function tellException(thrown: unknown, log: Log): void {
+/** Nobody knows what is broken now, so the process ends; but not with Node's own words, which would show what was thrown. */
+function endOfCrash(thrown: unknown, log: Log, close: () => Promise<void>): void {
   log.fatal(
-    { event: 'sys_crash', at: framesOf(thrown) },
-    'an exception that nobody caught: a bug of ours, or of a plugin; the process ends',
+    { event: 'sys_crash', at: whereFrom(thrown) },
+    'something was thrown and nobody caught it: ending',
   )
+  setTimeout(() => process.exit(1), CRASH_WITHIN_MS)
+  void close().finally(() => process.exit(1))
 }
 
-/** Where something was thrown, without its message. */
-function framesOf(thrown: unknown): string[] {
-  const frames = thrown instanceof Error ? String(thrown.stack).match(/^ {4}at .*$/gm) : undefined
-  return frames?.map(frame => frame.trim()) ?? [typeof thrown]
+function whereFrom(thrown: unknown): readonly string[] {
+  try {
+    if (thrown instanceof Error) return framesOf(thrown).map(frame => frame.trim())
+  } catch {
+    // A trap of a plugin's.
+  }
+  return [typeof thrown]
 }
 
 function announce(app: App, { config, file, warnings }: LoadedConfig, log: Log): void {

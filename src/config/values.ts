@@ -45,6 +45,8 @@ interface Surroundings {
 /** A key that cannot be a secret in the wrong place. */
 const KEY_LIKE = /^[A-Za-z][\w-]{0,63}$/
 const FILE_FORM = '_file'
+/** From a root or a folder that is named, or plain words in plain folders: what a secret hardly is. */
+const PATH_LIKE = /^\.{0,2}\/|^[\w.-]+(?:\/[\w.-]+)+$/
 const PATH: Candidates = [{ type: 'string' }]
 
 /** A reader that notes places and words, and reports what cannot be read. */
@@ -148,6 +150,8 @@ export function createValueReader({ source, report, env, readFile }: Surrounding
     }
     const file = await readSecretFile(path, readFile)
     if (!file.ok) {
+      // The secret itself may stand where its file is to be named.
+      if (!PATH_LIKE.test(path)) note(span, 'as a secret')
       report.error(span, file.message, file.hint)
       return null
     }

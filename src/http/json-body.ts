@@ -3,7 +3,8 @@
  * logins in it (security.md S63, faults.md F34).
  */
 import { isUtf8 } from 'node:buffer'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import { errorCodes, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Limits } from './limits.ts'
 import { RequestFault } from './request-fault.ts'
 
@@ -19,15 +20,74 @@ const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** Makes this the only parser of bodies in `app`. */
-export function acceptJsonBodies(app: FastifyInstance, limits: Pick<Limits, 'bodyDepth'>): void {
+export function acceptJsonBodies(
+  app: FastifyInstance,
+  limits: Pick<Limits, 'bodyBytes' | 'bodyDepth'>,
+): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
-    try {
-      done(null, parseJson(body, limits.bodyDepth))
-    } catch (error) {
-      done(error as Error)
-    }
+  app.addContentTypeParser('application/json', (request, payload, done) => {
+    readBody(request, payload, limits.bodyBytes, (error, chunks) => {
+      try {
+        done(error, error ? undefined : parseChunks(chunks, limits.bodyDepth))
+      } catch (fault) {
+        done(fault as Error)
+      } finally {
+        // There may be a password in them.
+        for (const chunk of chunks) chunk.fill(0)
+      }
+    })
   })
+}
+
+/** Told once: with the body, or with why there is none and what came of it. */
+type TakeBody = (error: Error | null, chunks: readonly Buffer[]) => void
+
+/** As Fastify's own reading of a body, but for that it keeps no copy. */
+function readBody(
+  { headers }: FastifyRequest,
+  payload: IncomingMessage,
+  limit: number,
+  take: TakeBody,
+): void {
+  const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
+  const chunks: Buffer[] = []
+  let size = 0
+  if (length !== undefined && length > limit) {
+    take(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE(), chunks)
+    return
+  }
+  payload.on('data', onData).on('end', onEnd).on('error', onEnd)
+  payload.resume()
+
+  function onData(chunk: Buffer): void {
+    size += chunk.length
+    chunks.push(chunk)
+    if (size > limit) finish(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+  }
+
+  function onEnd(error?: Error): void {
+    if (error) finish(error)
+    else
+      finish(
+        length === undefined || size === length ? null : new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH(),
+      )
+  }
+
+  function finish(error: Error | null): void {
+    payload.off('data', onData).off('end', onEnd).off('error', onEnd)
+    take(error, chunks)
+  }
+}
+
+function parseChunks(chunks: readonly Buffer[], depth: number): unknown {
+  const [first] = chunks
+  if (first !== undefined && chunks.length === 1) return parseJson(first, depth)
+  const body = Buffer.concat(chunks)
+  try {
+    return parseJson(body, depth)
+  } finally {
+    body.fill(0)
+  }
 }
 
 /**

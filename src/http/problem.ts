@@ -60,7 +60,7 @@ function describe(request: FastifyRequest, code: ErrorCode, status: number, deta
   return {
     request_id: request.id,
     method: request.method,
-    path: loggablePath(request.raw.url ?? ''),
+    path: loggablePath(request.raw.url ?? '', request.routeOptions.url),
     status,
     code,
     ...(details.errors && { errors: details.errors }),
@@ -69,12 +69,16 @@ function describe(request: FastifyRequest, code: ErrorCode, status: number, deta
 }
 
 /**
- * Where a request went, for the log: without its query and whatever else may hold a secret, short, and with nothing in
- * it that could start a line of its own (CVE-2025-48432).
+ * Where a request went, for the log: by the pattern of its route or, if it is no path of ours, by its first plain word. The rest
+ * is whatever somebody thought to belong there, a password too; and nothing can start a line of its own (CVE-2025-48432).
+ *
+ * @param route pattern such as `/users/:id`
  */
-export function loggablePath(url: string): string {
-  const path = /^\/[^?#;]{0,200}/.exec(url)?.[0] ?? ''
-  return path.replace(/[^!-~]/g, '?')
+export function loggablePath(url: string, route?: string): string {
+  if (route !== undefined) return route
+  const path = /^\/[^?#;]*/.exec(url)?.[0] ?? ''
+  const word = /^\/[A-Za-z_-]{0,32}(?=$|\/)/.exec(path)?.[0] ?? ''
+  return word === path ? word : `${word === '/' ? '' : word}/…`
 }
 
 /** By code, what is the same in every body: the JSON text up to the request id. The rejected login must be cheap. */

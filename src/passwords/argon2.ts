@@ -42,7 +42,7 @@ const VERSION_19 = 1
 const NOT_VERIFIED: Verification = { verified: false, stale: false }
 
 /** A new hash with a random 16-byte salt, as a PHC string. */
-export function hashNow(secret: string, parameters: HashParameters): string {
+export function hashNow(secret: string | Uint8Array, parameters: HashParameters): string {
   return hashSync(secret, libraryOptions(parameters))
 }
 
@@ -52,10 +52,15 @@ export function hashNow(secret: string, parameters: HashParameters): string {
  * - a record cheaper than `current`: topped up by the missing work. That is memory times passes over lanes, an
  *   approximation of the time. It is done for right and wrong alike, so that the time tells neither from the other.
  */
-export function verifyNow(stored: string | undefined, secret: string, current: HashParameters): Verification {
+export function verifyNow(
+  stored: string | undefined,
+  secret: string | Uint8Array,
+  current: HashParameters,
+): Verification {
   const hash = stored === undefined ? undefined : readStored(stored)
   // Lone surrogates all become U+FFFD on the way to the library, so such a secret would share a hash with others.
-  if (stored === undefined || hash === undefined || !secret.isWellFormed()) {
+  const malformed = typeof secret === 'string' && !secret.isWellFormed()
+  if (stored === undefined || hash === undefined || malformed) {
     spend(secret, current)
     return NOT_VERIFIED
   }
@@ -112,7 +117,7 @@ function worth(work: number, { passes }: HashParameters): HashParameters {
 }
 
 /** Takes the time of a hash and gives nothing that anybody could compare with. */
-function spend(secret: string, parameters: HashParameters): void {
+function spend(secret: string | Uint8Array, parameters: HashParameters): void {
   hashRawSync(secret, libraryOptions(parameters))
 }
 

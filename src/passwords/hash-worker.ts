@@ -3,8 +3,15 @@ import { parentPort } from 'node:worker_threads'
 import { hashNow, verifyNow } from './argon2.ts'
 import type { HashAnswer, HashJob } from './hash-job.ts'
 
+// A report about the process has a part for each thread, which would show the environment of all, whatever the main thread says.
+process.report.excludeEnv = true
+
 parentPort?.on('message', (job: HashJob) => {
-  parentPort?.postMessage(answer(job))
+  try {
+    parentPort?.postMessage(answer(job))
+  } finally {
+    job.secret.fill(0)
+  }
 })
 
 function answer(job: HashJob): HashAnswer {

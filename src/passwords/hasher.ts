@@ -40,13 +40,15 @@ export function createPasswordHasher(options: PasswordHasherOptions = {}): Passw
   const pool: WorkerPool<HashJob, HashAnswer> = createWorkerPool(new URL(script, import.meta.url), {
     threads,
     queueLimit,
+    transfer: ({ secret }) => [secret.buffer],
   })
+  const encoder = new TextEncoder()
 
   // The worker answers each kind of job in its own kind (hash-job.ts), which the casts below rely on.
   async function hash(secret: Secret): Promise<string> {
     const plain = secret.reveal()
     if (!plain.isWellFormed()) throw new RangeError('a password must be well-formed Unicode')
-    return (await pool.run({ kind: 'hash', secret: plain, parameters })) as string
+    return (await run({ kind: 'hash', secret: encoder.encode(plain), parameters })) as string
   }
 
   async function verify(
@@ -54,8 +56,20 @@ export function createPasswordHasher(options: PasswordHasherOptions = {}): Passw
     secret: Secret,
     signal?: AbortSignal,
   ): Promise<Verification> {
-    const job: HashJob = { kind: 'verify', stored, secret: secret.reveal(), parameters }
-    return (await pool.run(job, signal)) as Verification
+    const plain = secret.reveal()
+    // In UTF-8 every lone surrogate is U+FFFD, so such a secret would share a hash with others: it gets the dummy's.
+    const own = plain.isWellFormed() ? stored : undefined
+    const job: HashJob = { kind: 'verify', stored: own, secret: encoder.encode(plain), parameters }
+    return (await run(job, signal)) as Verification
+  }
+
+  async function run(job: HashJob, signal?: AbortSignal): Promise<HashAnswer> {
+    try {
+      return await pool.run(job, signal)
+    } finally {
+      // Not if a thread has taken them; it clears them then.
+      if (!job.secret.buffer.detached) job.secret.fill(0)
+    }
   }
 
   return { hash, verify, close: pool.close }

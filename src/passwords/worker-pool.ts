@@ -1,11 +1,13 @@
 import { Worker } from 'node:worker_threads'
 import { UnavailableError } from '../authentication/outcome.ts'
 
-export interface WorkerPoolOptions {
+export interface WorkerPoolOptions<Job> {
   /** Jobs computed at once, each on a thread of its own. */
   readonly threads: number
   /** Jobs that may wait for a thread; one more is refused before anything is computed (security.md S33). */
   readonly queueLimit: number
+  /** What of a job is moved to its thread and not copied: it is empty here afterwards. */
+  readonly transfer?: (job: Job) => ArrayBuffer[]
 }
 
 export interface WorkerPool<Job, Answer> {
@@ -33,7 +35,7 @@ interface Task<Job, Answer> {
  */
 export function createWorkerPool<Job, Answer>(
   script: URL,
-  { threads, queueLimit }: WorkerPoolOptions,
+  { threads, queueLimit, transfer = () => [] }: WorkerPoolOptions<Job>,
 ): WorkerPool<Job, Answer> {
   const idle: Worker[] = []
   const busy = new Map<Worker, Task<Job, Answer>>()
@@ -71,7 +73,7 @@ export function createWorkerPool<Job, Answer>(
     }
     busy.set(worker, task)
     worker.ref()
-    worker.postMessage(task.job)
+    worker.postMessage(task.job, transfer(task.job))
   }
 
   function start(): Worker {

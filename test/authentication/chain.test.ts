@@ -379,6 +379,44 @@ t.test('a backend that throws, at once or later, is an outage, and its report ho
 })
 
 t.test(
+  'what a backend says beside its outcome holds no password, and callers get no more of it than they should',
+  async t => {
+    const holding = ({ password }: Attempt) => `the server said: ${password.reveal()}`
+    for (const answer of [
+      (attempt: Attempt) => ({ outcome: 'deny', reason: holding(attempt) }),
+      (attempt: Attempt) => ({ outcome: 'not_applicable', reason: holding(attempt) }),
+      (attempt: Attempt) => ({
+        outcome: 'unavailable',
+        cause: holding(attempt),
+        phase: 'bind',
+        credentialSent: true,
+      }),
+      (attempt: Attempt) => {
+        attempt.log.warn({ answer: { text: holding(attempt) } }, holding(attempt))
+        return { outcome: 'unknown_user' }
+      },
+    ]) {
+      t.notMatch(JSON.stringify(await run([link(backend('a', answer))])), CANARY)
+    }
+    t.notMatch(log.text(), CANARY)
+
+    const warnings = [
+      { code: 'grace_logins', remaining: 2, at: CANARY, text: CANARY },
+      { code: 'password_expires', at: '2026-12-01T08:00:00Z', remaining: CANARY },
+      { code: CANARY },
+      CANARY,
+    ]
+    const { verdict } = await run([
+      link(backend('a', () => ({ outcome: 'accept', user: user('1'), warnings }))),
+    ])
+    t.strictSame(verdict.verdict === 'accepted' && verdict.warnings, [
+      { code: 'grace_logins', remaining: 2 },
+      { code: 'password_expires', at: '2026-12-01T08:00:00Z' },
+    ])
+  },
+)
+
+t.test(
   'a backend that hangs is left behind at its deadline, and what it says later counts for nothing',
   async t => {
     let late = (_: unknown) => {}

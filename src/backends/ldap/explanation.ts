@@ -8,7 +8,7 @@ import type { Found } from './person-search.ts'
 import type { Settings } from './settings.ts'
 import type { BindAnswer } from './wire/connection.ts'
 import { DirectoryFailure } from './wire/failure.ts'
-import { subCode } from './wire/result.ts'
+import { saidBy, subCode } from './wire/result.ts'
 
 type Note = (fact: Fact) => void
 
@@ -46,15 +46,9 @@ export function noteBind(
   durationMs: number,
 ): void {
   note({ what: 'bind', value: `${resultOf(answer)}: ${inWords(refusal)}`, durationMs })
-  const said = answer.message
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, MOST_SAID)
+  const said = saidBy(answer)
   if (said !== '' && !isUnderstood(answer, refusal)) note({ what: 'server said', value: said })
 }
-
-/** Characters of a server's own words that are shown. */
-const MOST_SAID = 200
 
 /** Active Directory's sub-code of a wrong password. */
 const WRONG_PASSWORD = '52e'

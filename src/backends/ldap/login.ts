@@ -42,7 +42,9 @@ export function createLogin(parts: LoginParts): Login {
     const started = clock.now()
     const { found, filter } = await people.findByName(username, signal)
     const base = options.base_dn
-    log.debug({ filter, base, found: found.found }, 'searched the directory')
+    // A name that nobody has may be a password in the wrong box (security.md S79).
+    const asked = found.found === 'none' ? {} : { filter }
+    log.debug({ ...asked, base, found: found.found }, 'searched the directory')
     if (found.found === 'several') log.error({ filter, base }, 'several entries match one name')
     if (note) noteSearch(note, base, filter, found, clock.now() - started)
     return found

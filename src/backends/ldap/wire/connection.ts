@@ -1,4 +1,5 @@
 import { Client, type Filter, PasswordPolicyControl, PresenceFilter, ResultCodeError } from 'ldapts'
+import { createRedaction } from '../../../authentication/redaction.ts'
 import type { Secret } from '../../../plugin.ts'
 import { MalformedMessage } from './ber.ts'
 import { once } from './dial.ts'
@@ -121,7 +122,9 @@ export class Connection {
     if (dn === '' || isSaslMechanism(dn)) throw new TypeError('a bind needs the DN of an account')
     if (!isSendable(password)) throw new TypeError('an empty or malformed password is never sent')
     const control = policy ? new PasswordPolicyControl() : undefined
-    return this.#bind(() => this.#client.bind(dn, password.reveal(), control), signal, policy)
+    const answer = await this.#bind(() => this.#client.bind(dn, password.reveal(), control), signal, policy)
+    const echoed = answer.message !== '' && createRedaction(password).holds(answer.message)
+    return echoed ? { ...answer, echoed } : answer
   }
 
   /**
@@ -263,7 +266,9 @@ export class Connection {
       throw new DirectoryFailure(cause, { phase, credentialSent, connectionLost: true, explanation })
     }
     if (ENDING_RESULTS.has(result.code)) {
-      this.#stream.fail(new Error(`the directory had answered with ${nameResult(result)}`))
+      // The words to a bind may repeat its password.
+      const told = phase === 'bind' ? { ...result, message: '' } : result
+      this.#stream.fail(new Error(`the directory had answered with ${nameResult(told)}`))
     }
     return { entries, result }
   }

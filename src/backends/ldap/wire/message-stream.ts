@@ -140,8 +140,11 @@ export class MessageStream extends Duplex {
       exchange.onSent?.()
       this.#outstanding.set(id, { operation, exchange, bytes: 0 })
     }
-    // A failed write shows as the socket's own error.
-    this.#socket.write(message, () => done())
+    // A failed write shows as the socket's own error. What was written may be a password.
+    this.#socket.write(message, () => {
+      message.fill(0)
+      done()
+    })
   }
 
   override _final(done: () => void): void {

@@ -1,11 +1,14 @@
 /** Results of the directory (RFC 4511 section 4.1.9 and appendix A), and what they are called for operators. */
+import { WITHHELD } from '../../../authentication/redaction.ts'
 import type { Explanation } from './failure.ts'
 
 /** A result as the directory gave it. */
 export interface Answer {
   readonly code: number
-  /** The diagnostic message, for operators. */
+  /** The diagnostic message. Only `saidBy` is to be shown. */
   readonly message: string
+  /** The message repeats the password that was sent. */
+  readonly echoed?: boolean
 }
 
 export const SUCCESS = 0
@@ -154,13 +157,23 @@ export function explainResult(answer: Answer): Explanation {
   return { reason: [nameResult(answer), means].filter(Boolean).join(': '), advice }
 }
 
-/** A result by its number, its name and the directory's own words, without any guess at what it means. */
-export function nameResult({ code, message }: Answer): string {
-  const [name] = RESULTS.get(code) ?? ['not a known result']
-  const said = message
+/** Characters of a server's own words that are shown. */
+const MOST_SAID = 200
+
+/** The directory's own words, for operators: on one line, not too many, and none that repeat a password. */
+export function saidBy({ message, echoed }: Answer): string {
+  if (echoed) return WITHHELD
+  return message
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
-    .slice(0, 200)
+    .slice(0, MOST_SAID)
+}
+
+/** A result by its number, its name and the directory's own words, without any guess at what it means. */
+export function nameResult(answer: Answer): string {
+  const { code } = answer
+  const [name] = RESULTS.get(code) ?? ['not a known result']
+  const said = saidBy(answer)
   return `result ${code} (${name})${said && `: "${said}"`}`
 }
 
