@@ -7,6 +7,7 @@ import {
   type NormaliseUsername,
   type Realm,
 } from '../../src/authentication/username.ts'
+import { runs } from '../support/runs.ts'
 
 const CORP = { netbios: 'CORP', suffixes: ['Corp.Example', 'example.com'] }
 const normalise = createUsernameNormaliser([CORP, { netbios: 'LAB', suffixes: [] }])
@@ -57,7 +58,7 @@ t.test('a normalised name normalises to itself, and nothing ever throws', async 
         text === (domain === undefined ? user : `${user}@${again.username.domain}`)
       )
     }),
-    { numRuns: 5_000 },
+    { numRuns: runs(5_000) },
   )
   t.pass()
 })
@@ -130,7 +131,7 @@ t.test('two ASCII names that differ in more than case and blanks never meet', as
       const result = plain(name)
       return result.ok ? result.username.text === expected(name) : expected(name) === ''
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   )
   t.pass()
 })
