@@ -3,8 +3,9 @@ import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Ceiling, Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { Outcome, Unavailable } from './outcome.ts'
-import { readOutcome } from './outcome-shape.ts'
+import { isRecord, isStableId, readFact, readOutcome } from './outcome-shape.ts'
 import type { Secret } from './secret.ts'
+import { readThrown } from './thrown.ts'
 import type { Username } from './username.ts'
 
 /** What asking one backend gave: its outcome, or why its answer does not count. */
@@ -61,8 +62,12 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     let over = false
 
     async function mayVerify(stableId: string, ceiling?: Ceiling): Promise<boolean> {
+      // A plugin in plain JavaScript may hand over anything: what is no id must not be counted under some text made of it.
+      if (!isStableId(stableId)) throw new TypeError('mayVerify was asked about what is no id')
+      if (ceiling !== undefined && !isCeiling(ceiling))
+        throw new TypeError('mayVerify got what is no ceiling')
       // One attempt, one subject: what is verified and what is charged must be the same.
-      if (over || stableId === '' || (found !== undefined && found !== stableId)) return false
+      if (over || (found !== undefined && found !== stableId)) return false
       found = stableId
       if (deny) return false
       const admission = await claim(subjectOf(backend, stableId), ceiling)
@@ -101,11 +106,12 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       if (refusal !== undefined) return { kind: 'refused', refusal }
       if (deny && found !== undefined) return denyFound({ outcome: 'deny', reason: 'on the deny list' })
       if (answer === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`, 'plugin', verifying)
-      const read = readOutcome(answer)
-      if (read === undefined) {
+      const answered = readOutcome(answer)
+      if (answered === undefined) {
         log.error({ answered: typeof answer }, 'the backend answered something that is no outcome')
         return unavailable('the answer is no outcome', 'plugin', verifying)
       }
+      const read = cleanOutcome(answered)
       if (deny) return outcome(asDenyList(read))
       const about = subjectIn(read)
       if (found !== undefined && about !== undefined && found !== about) {
@@ -116,15 +122,27 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return read.outcome === 'accept' && found === undefined ? await admitLate(read) : outcome(read)
     } catch (error) {
       over = true
-      log.error({ err: withoutSecret(error, password) }, 'the backend threw')
+      log.error({ err: readThrown(error, clean) }, 'the backend threw')
       return unavailable('the backend threw', 'plugin', verifying)
     }
 
     function whileAsked(note: (fact: Fact) => void): (fact: Fact) => void {
       let left = MOST_FACTS
       return fact => {
-        if (!over && left-- > 0) note(fact)
+        if (over || left-- <= 0) return
+        const read = readFact(fact)
+        if (read) note({ ...read, what: clean(read.what), value: clean(read.value) })
       }
+    }
+
+    /** A text of a backend's own, with the password taken out, should the backend have put it in. */
+    function clean(text: string): string {
+      return text.replaceAll(password.reveal(), String(password))
+    }
+
+    function cleanOutcome(read: Outcome): Outcome {
+      if ('reason' in read) return { ...read, reason: clean(read.reason) }
+      return read.outcome === 'unavailable' ? { ...read, cause: clean(read.cause) } : read
     }
 
     function denyFound(deny: Outcome & { outcome: 'deny' }): Answer {
@@ -148,18 +166,11 @@ function subjectIn(read: Outcome): string | undefined {
   return 'subject' in read ? read.subject : undefined
 }
 
-/** What was thrown, for the log: its name and stack with the password taken out, should a backend have put it in. */
-function withoutSecret(thrown: unknown, password: Secret): Error {
-  try {
-    if (!(thrown instanceof Error)) return new Error(`a ${typeof thrown} was thrown`)
-    const clean = (text: string | undefined) => String(text).replaceAll(password.reveal(), String(password))
-    const shown = new Error(clean(thrown.message))
-    shown.name = clean(thrown.name)
-    shown.stack = clean(thrown.stack)
-    return shown
-  } catch {
-    return new Error('something that cannot even be read was thrown')
-  }
+/** A number that is none would switch the directory's own limit off. */
+function isCeiling(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { threshold, windowMs } = value
+  return [threshold, windowMs].every(each => typeof each === 'number' && Number.isFinite(each) && each > 0)
 }
 
 /** A deny list that answers without saying whom it found: anything but "not here" and an outage means known. */

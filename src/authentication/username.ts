@@ -66,13 +66,12 @@ export function createUsernameNormaliser(realms: readonly Realm[]): NormaliseUse
 
     const split = splitDomain(text)
     const domain = split && domains.get(split.domain)
-    if (split === undefined || domain === undefined)
-      return { ok: true, username: { text, typed: text, user: text } }
+    if (split === undefined || domain === undefined) return named({ text, typed: text, user: text })
     if (split.user === '') return problem('has a domain and no name')
     const qualified = `${split.user}@${domain.canonical}`
     if (isTooLong(qualified)) return problem(TOO_LONG)
     const user = domain.shared ? qualified : split.user
-    return { ok: true, username: { text: qualified, typed: text, user, domain: split.domain } }
+    return named({ text: qualified, typed: text, user, domain: split.domain })
   }
 }
 
@@ -208,6 +207,11 @@ export function normaliseDomain(raw: string): string {
     throw new Error(`A realm's domain cannot be ${JSON.stringify(raw)}`)
   }
   return settled.text
+}
+
+/** Frozen: one name goes to all backends, and to the lockout. */
+function named(username: Username): NormalisedUsername {
+  return { ok: true, username: Object.freeze(username) }
 }
 
 function problem(problem: string): { readonly ok: false; readonly problem: string } {
