@@ -105,7 +105,9 @@ function settle(raw: string): Settled {
 /** Simple case folding (Unicode CaseFolding.txt, C and S) in lower case; no locale is asked (CVE-2024-38829). */
 function fold(text: string): string {
   // Through upper case, so that all small forms of one capital meet. toLowerCase then picks σ or ς by the place.
-  return Array.from(text, simpleUpperCase).join('').toLowerCase().replace(DOTTED_I, 'i')
+  const upper = Array.from(text, simpleUpperCase).join('')
+  // Composed: there is an İ and no small one, so a mark in between would keep the dot of one of the two.
+  return upper.normalize('NFC').toLowerCase().replace(DOTTED_I, 'i')
 }
 
 function simpleUpperCase(character: string): string {

@@ -117,6 +117,33 @@ t.test('names that differ only in case, width or blanks are one name', async t =
   t.pass()
 })
 
+t.test(
+  'names that differ only in the case of a letter are one name, whatever marks stand around it',
+  async t => {
+    const marks = fc.array(
+      fc.constantFrom('\u0307', '\u0301', '\u0316', '\u0323', '\u0345', '\u0734', '\u00ad'),
+      {
+        maxLength: 3,
+      },
+    )
+    // ı stays apart from its capital, which is that of i as well; ß has a capital of two letters.
+    const letter = fc.oneof(
+      fc.constantFrom('i', 'ї', 'j', 'å', 'σ', 'α', 's', 'ǆ'),
+      fc
+        .constantFrom(...changing)
+        .filter(c => /^\p{Ll}$/u.test(c) && c !== 'ı' && Array.from(c.toUpperCase()).length === 1),
+    )
+    fc.assert(
+      fc.property(letter, marks, marks, (small, before, after) => {
+        const [first, rest] = [`x${before.join('')}`, after.join('')]
+        return textOf(first + small + rest) === textOf(first + small.toUpperCase() + rest)
+      }),
+      { numRuns: runs(2_000) },
+    )
+    t.pass()
+  },
+)
+
 t.test('two ASCII names that differ in more than case and blanks never meet', async t => {
   const plain = createUsernameNormaliser([])
   const ascii = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 6 })
@@ -148,6 +175,9 @@ t.test('known traps', async t => {
     ['İ is i', 'ALİ', 'ali'],
     ['i with a dot on top is i', 'ali\u0307', 'ali'],
     ['I and combining dot is i', 'ALI\u0307', 'ali'],
+    ['I and combining dot behind another mark is i', 'ALI\u0316\u0307', 'ali\u0316'],
+    ['i and combining dot behind another mark is i', 'ali\u0316\u0307', 'ali\u0316'],
+    ['İ before another mark is i', 'ALİ\u0316', 'ali\u0316'],
     ['ß stays', 'Straße', 'straße'],
     ['ẞ is ß', 'STRAẞE', 'straße'],
     ['ss is not ß', 'STRASSE', 'strasse'],
