@@ -7,6 +7,8 @@
  * - ς, σ and Σ are one letter, written as its place in the word asks, as people write it and directories store it.
  * - ı without a dot is a letter of its own, never an i (CVE-2019-19844); İ is an i, and a dot set above an i is no
  *   difference, so that ALİ is ali.
+ * - The iota below a letter stays the mark that it is and becomes no ι: ᾴ has no capital in one character, so it and Ά with the mark
+ *   would part.
  */
 
 /** The domains one backend owns, so that `CORP\alice` and `alice@corp.example` are understood. */
@@ -111,7 +113,7 @@ function fold(text: string): string {
 }
 
 function simpleUpperCase(character: string): string {
-  if (character === 'ı') return character
+  if (character === 'ı' || character === '\u0345') return character
   const upper = character.toUpperCase()
   // More than one character (ß → SS) is full case mapping: that one keeps its small form.
   return upper.length === String.fromCodePoint(upper.codePointAt(0) ?? 0).length ? upper : character
