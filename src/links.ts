@@ -1,11 +1,13 @@
 /** From the configured backends to the links of the chain, for whoever runs a chain: the daemon, and `explain` without one. */
 import type { Backend } from './authentication/backend.ts'
+import { asBackend } from './authentication/backend-shape.ts'
 import type { Link } from './authentication/chain.ts'
 import { systemClock } from './authentication/clock.ts'
 import { TIMED_OUT, withDeadline } from './authentication/deadline.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
 import type { RefusedAccounts } from './authentication/refused-accounts.ts'
+import { readThrown } from './authentication/thrown.ts'
 import { createUsernameFilter } from './authentication/username-filter.ts'
 import type { BackendConfig } from './config/config.ts'
 import type { BackendServices } from './plugin.ts'
@@ -35,13 +37,12 @@ export async function openLink(settings: BackendConfig, parts: LinkParts): Promi
       if (late) await closeBackend(made, parts.log)
       return made
     })
-    if (backend !== TIMED_OUT) return createLink(settings, backend)
+    if (backend !== TIMED_OUT) return createLink(settings, asBackend(backend, id))
     late = true
     throw new Error(`its plugin has not made it within ${CREATE_MS / 1000} s`)
-  } catch (error) {
-    throw new Error(`backend ${id}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
+  } catch (thrown) {
+    const cause = readThrown(thrown)
+    throw new Error(`backend ${id}: ${cause.message}`, { cause })
   }
 }
 
@@ -57,7 +58,7 @@ export async function closeBackend(backend: Backend, log: Log): Promise<void> {
     const done = await withDeadline(CLOSE_MS, async () => backend.close())
     if (done === TIMED_OUT) log.error({ backend: id }, 'the backend does not close')
   } catch (error) {
-    log.error({ backend: id, err: error }, 'the backend threw while it closed')
+    log.error({ backend: id, err: readThrown(error) }, 'the backend threw while it closed')
   }
 }
 

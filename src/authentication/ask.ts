@@ -3,7 +3,7 @@ import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Ceiling, Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { Outcome, Unavailable } from './outcome.ts'
-import { readOutcome } from './outcome-shape.ts'
+import { isRecord, isStableId, readFact, readOutcome } from './outcome-shape.ts'
 import { createRedaction, type Redaction } from './redaction.ts'
 import type { Secret } from './secret.ts'
 import type { Username } from './username.ts'
@@ -66,8 +66,12 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     let over = false
 
     async function mayVerify(stableId: string, ceiling?: Ceiling): Promise<boolean> {
+      // A plugin in plain JavaScript may hand over anything: what is no id must not be counted under some text made of it.
+      if (!isStableId(stableId)) throw new TypeError('mayVerify was asked about what is no id')
+      if (ceiling !== undefined && !isCeiling(ceiling))
+        throw new TypeError('mayVerify got what is no ceiling')
       // One attempt, one subject: what is verified and what is charged must be the same.
-      if (over || stableId === '' || (found !== undefined && found !== stableId)) return false
+      if (over || (found !== undefined && found !== stableId)) return false
       found = stableId
       if (deny) return false
       const admission = await claim(subjectOf(backend, stableId), ceiling)
@@ -129,7 +133,8 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       let left = MOST_FACTS
       return fact => {
         if (over || left-- <= 0) return
-        note({ ...fact, what: redaction.text(String(fact.what)), value: redaction.text(String(fact.value)) })
+        const read = readFact(fact)
+        if (read) note({ ...read, what: redaction.text(read.what), value: redaction.text(read.value) })
       }
     }
 
@@ -170,6 +175,13 @@ function withoutSecret(read: Outcome | undefined, redaction: Redaction): Outcome
     case 'ambiguous':
       return read
   }
+}
+
+/** A number that is none would switch the directory's own limit off. */
+function isCeiling(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { threshold, windowMs } = value
+  return [threshold, windowMs].every(each => typeof each === 'number' && Number.isFinite(each) && each > 0)
 }
 
 /** A deny list that answers without saying whom it found: anything but "not here" and an outage means known. */

@@ -6,6 +6,7 @@ import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Log } from './log.ts'
 import { UnavailableError } from './outcome.ts'
 import { readUser } from './outcome-shape.ts'
+import { readThrown } from './thrown.ts'
 import type { GetUser, Lookup } from './verdict.ts'
 
 /**
@@ -41,7 +42,8 @@ export function createGetUser(links: readonly Link[], log: Log): GetUser {
     }
   }
 
-  function unavailable({ id }: Backend, error: unknown): Lookup {
+  function unavailable({ id }: Backend, thrown: unknown): Lookup {
+    const error = readThrown(thrown)
     const level = error instanceof UnavailableError ? 'warn' : 'error'
     log[level]({ backend: id, err: error }, 'a user could not be looked up')
     return { lookup: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS }

@@ -1,8 +1,10 @@
 import type { BackendHealth, ServerHealth } from './backend.ts'
+import { readHealth } from './backend-shape.ts'
 import type { Link } from './chain.ts'
 import type { Clock } from './clock.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Log } from './log.ts'
+import { readThrown } from './thrown.ts'
 
 /** Between two rounds of probes, in milliseconds: health checks must not become load. */
 const EVERY_MS = 5_000
@@ -112,12 +114,9 @@ async function probe({ backend }: Link): Promise<BackendReport> {
   try {
     const health = await withDeadline(PROBE_TIMEOUT_MS, signal => backend.probe(signal))
     if (health === TIMED_OUT) return { id, ok: false, reason: `no answer within ${PROBE_TIMEOUT_MS} ms` }
-    const servers = health.servers === undefined ? {} : { servers: health.servers }
-    return health.ok === true
-      ? { id, ok: true, ...servers }
-      : { id, ok: false, reason: health.reason, ...servers }
+    return { id, ...readHealth(health) }
   } catch (error) {
-    return { id, ok: false, reason: error instanceof Error ? error.message : 'the probe threw' }
+    return { id, ok: false, reason: readThrown(error).message || 'the probe threw' }
   }
 }
 

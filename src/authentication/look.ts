@@ -1,10 +1,12 @@
 /** What one backend says of a name without a password, behind the same wall as an attempt: it cannot throw, hang or lie. */
+import { isAccountState } from './account-state.ts'
 import type { Fact, Look } from './backend.ts'
 import type { Link } from './chain.ts'
 import { TIMED_OUT, withDeadline } from './deadline.ts'
 import type { Log } from './log.ts'
 import { UnavailableError } from './outcome.ts'
-import { readUser } from './outcome-shape.ts'
+import { readFact, readUser } from './outcome-shape.ts'
+import { readThrown } from './thrown.ts'
 import type { Username } from './username.ts'
 
 /** A look that can be believed, or why there is none. */
@@ -29,11 +31,15 @@ export async function lookAt({ backend }: Link, request: LookRequest): Promise<S
   if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up')
   try {
     const look = await withDeadline(timeoutMs, async signal =>
-      backend.look?.(username, signal, fact => void (signal.aborted || note(fact))),
+      backend.look?.(username, signal, fact => {
+        const read = readFact(fact)
+        if (read && !signal.aborted) note(read)
+      }),
     )
     if (look === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`)
     return (look && readLook(look)) ?? unavailable('the answer is no look')
-  } catch (error) {
+  } catch (thrown) {
+    const error = readThrown(thrown)
     if (error instanceof UnavailableError) return unavailable(`${error.phase}: ${error.message}`)
     log.error({ backend: backend.id, err: error }, 'the backend threw while it looked')
     return unavailable('the backend threw')
@@ -51,8 +57,8 @@ function readLook(look: Look): Look | undefined {
     case 'one': {
       const user = readUser(look.user)
       if (user === undefined) return undefined
-      const state = look.state ?? user.state
-      const { refusal } = look
+      const { state = user.state, refusal } = look
+      if (state !== undefined && !isAccountState(state)) return undefined
       return {
         found: 'one',
         user,

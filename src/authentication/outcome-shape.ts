@@ -1,9 +1,10 @@
 import { isAccountState } from './account-state.ts'
+import type { Fact } from './backend.ts'
 import type { Outcome, Phase, User, Warning } from './outcome.ts'
 
 /**
  * Reads what a backend answered, whatever it is, into an outcome of known shape, or undefined. Only an object whose
- * outcome is `accept` and whose user is whole and has a non-empty id accepts (chain.md, Outcomes). Every field is
+ * outcome is `accept` and whose user is whole and has an id accepts (chain.md, Outcomes). Every field is
  * copied once, so that a getter or a later change cannot turn a checked answer into another.
  *
  * @throws whatever a hostile getter throws; the caller contains it
@@ -17,11 +18,11 @@ export function readOutcome(answer: unknown): Outcome | undefined {
       return { outcome: 'unknown_user' }
     case 'wrong_password': {
       const { subject } = answer
-      return isNonEmpty(subject) ? { outcome: 'wrong_password', subject } : undefined
+      return isStableId(subject) ? { outcome: 'wrong_password', subject } : undefined
     }
     case 'account_state': {
       const { subject, state, passwordVerified } = answer
-      if (!isNonEmpty(subject) || !isAccountState(state) || typeof passwordVerified !== 'boolean')
+      if (!isStableId(subject) || !isAccountState(state) || typeof passwordVerified !== 'boolean')
         return undefined
       return { outcome: 'account_state', subject, state, passwordVerified }
     }
@@ -50,24 +51,25 @@ function readAccept(answer: Record<string, unknown>): Outcome | undefined {
   const { warnings = [] } = answer
   // An account that may not log in cannot be accepted, whatever the backend meant.
   if (user === undefined || user.state !== undefined || !Array.isArray(warnings)) return undefined
-  return { outcome: 'accept', user, warnings: warnings.flatMap(readWarning) }
+  const read = Array.from(warnings, readWarning).filter(warning => warning !== undefined)
+  return { outcome: 'accept', user, warnings: read }
 }
 
 /** A user of known shape, frozen, with no field that the type does not name; undefined if the value is not one. */
 export function readUser(value: unknown): User | undefined {
   if (!isRecord(value)) return undefined
   const { id, username, displayName, email, groups, roles, attributes, state } = value
-  if (!isNonEmpty(id) || !isNonEmpty(username)) return undefined
-  if (!isTexts(groups) || !isTexts(roles) || !isRecord(attributes)) return undefined
-  const copied = readAttributes(attributes)
-  if (copied === undefined || (state !== undefined && !isAccountState(state))) return undefined
+  if (!isStableId(id) || !isNonEmpty(username) || !isRecord(attributes)) return undefined
+  const [ownGroups, ownRoles, copied] = [copyTexts(groups), copyTexts(roles), readAttributes(attributes)]
+  if (ownGroups === undefined || ownRoles === undefined || copied === undefined) return undefined
+  if (state !== undefined && !isAccountState(state)) return undefined
   return Object.freeze({
     id,
     username,
     ...(isNonEmpty(displayName) && { displayName }),
     ...(isNonEmpty(email) && { email }),
-    groups: Object.freeze([...groups]),
-    roles: Object.freeze([...roles]),
+    groups: ownGroups,
+    roles: ownRoles,
     attributes: copied,
     ...(state !== undefined && { state }),
   })
@@ -76,40 +78,58 @@ export function readUser(value: unknown): User | undefined {
 function readAttributes(value: Record<string, unknown>): User['attributes'] | undefined {
   const entries: [string, string | readonly string[]][] = []
   for (const [name, content] of Object.entries(value)) {
-    if (typeof content === 'string') entries.push([name, content])
-    else if (isTexts(content)) entries.push([name, Object.freeze([...content])])
-    else return undefined
+    const read = typeof content === 'string' ? content : copyTexts(content)
+    if (read === undefined) return undefined
+    entries.push([name, read])
   }
   return Object.freeze(Object.fromEntries(entries))
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** In UTF-16 code units: longer than any id that a directory gives. */
+export const MAX_STABLE_ID = 256
+
+/** May this be a person's id? It goes into replies, paths, logs and the keys of the lockout, and must come back from each. */
+export function isStableId(value: unknown): value is string {
+  return isNonEmpty(value) && value.length <= MAX_STABLE_ID && value.isWellFormed() && !/\p{Cc}/u.test(value)
 }
 
 function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every(item => typeof item === 'string')
+/** A frozen list of its own, read before it is judged, holes and all; undefined if the value is no list of text. */
+export function copyTexts(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const items: unknown[] = Array.from(value)
+  const texts = items.filter(item => typeof item === 'string')
+  return texts.length === items.length ? Object.freeze(texts) : undefined
 }
 
 /** RFC 3339 section 5.6 */
 const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
 
-/** None for what is no warning; else with no field that the type does not name, because callers are told all of it. */
-function readWarning(value: unknown): Warning[] {
-  if (!isRecord(value)) return []
+/** With no field that the type does not name, because callers are told all of it; undefined for what is no warning. */
+function readWarning(value: unknown): Warning | undefined {
+  if (!isRecord(value)) return undefined
   const { code, at, remaining } = value
-  if (code !== 'password_expires' && code !== 'grace_logins') return []
-  return [
-    {
-      code,
-      ...(typeof at === 'string' && DATE_TIME.test(at) && { at }),
-      ...(typeof remaining === 'number' && Number.isInteger(remaining) && { remaining }),
-    },
-  ]
+  if (code !== 'password_expires' && code !== 'grace_logins') return undefined
+  return {
+    code,
+    ...(typeof at === 'string' && DATE_TIME.test(at) && { at }),
+    ...(typeof remaining === 'number' && Number.isSafeInteger(remaining) && { remaining }),
+  }
+}
+
+/** One line of an explanation; undefined for what is none. */
+export function readFact(value: unknown): Fact | undefined {
+  if (!isRecord(value)) return undefined
+  const { what, value: text, durationMs } = value
+  if (typeof what !== 'string' || typeof text !== 'string') return undefined
+  return { what, value: text, ...(Number.isFinite(durationMs) && { durationMs: durationMs as number }) }
 }
 
 const PHASES: Record<Phase, true> = {
@@ -124,6 +144,6 @@ const PHASES: Record<Phase, true> = {
   admission: true,
 }
 
-function isPhase(value: unknown): value is Phase {
+export function isPhase(value: unknown): value is Phase {
   return typeof value === 'string' && Object.hasOwn(PHASES, value)
 }

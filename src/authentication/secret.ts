@@ -12,6 +12,8 @@ export class Secret {
 
   constructor(value: string) {
     this.#value = value
+    // A plugin that is handed it must not be able to give the next one something else.
+    Object.freeze(this)
   }
 
   /** The value itself. Hand it to the one function that needs it and keep no copy. */

@@ -7,6 +7,8 @@
  * - ς, σ and Σ are one letter, written as its place in the word asks, as people write it and directories store it.
  * - ı without a dot is a letter of its own, never an i (CVE-2019-19844); İ is an i, and a dot set above an i is no
  *   difference, so that ALİ is ali.
+ * - The iota below a letter stays the mark that it is and becomes no ι: ᾴ has no capital in one character, so it and Ά with the mark
+ *   would part.
  */
 
 /** The domains one backend owns, so that `CORP\alice` and `alice@corp.example` are understood. */
@@ -66,13 +68,12 @@ export function createUsernameNormaliser(realms: readonly Realm[]): NormaliseUse
 
     const split = splitDomain(text)
     const domain = split && domains.get(split.domain)
-    if (split === undefined || domain === undefined)
-      return { ok: true, username: { text, typed: text, user: text } }
+    if (split === undefined || domain === undefined) return named({ text, typed: text, user: text })
     if (split.user === '') return problem('has a domain and no name')
     const qualified = `${split.user}@${domain.canonical}`
     if (isTooLong(qualified)) return problem(TOO_LONG)
     const user = domain.shared ? qualified : split.user
-    return { ok: true, username: { text: qualified, typed: text, user, domain: split.domain } }
+    return named({ text: qualified, typed: text, user, domain: split.domain })
   }
 }
 
@@ -106,11 +107,13 @@ function settle(raw: string): Settled {
 /** Simple case folding (Unicode CaseFolding.txt, C and S) in lower case; no locale is asked (CVE-2024-38829). */
 function fold(text: string): string {
   // Through upper case, so that all small forms of one capital meet. toLowerCase then picks σ or ς by the place.
-  return Array.from(text, simpleUpperCase).join('').toLowerCase().replace(DOTTED_I, 'i')
+  const upper = Array.from(text, simpleUpperCase).join('')
+  // Composed: there is an İ and no small one, so a mark in between would keep the dot of one of the two.
+  return upper.normalize('NFC').toLowerCase().replace(DOTTED_I, 'i')
 }
 
 function simpleUpperCase(character: string): string {
-  if (character === 'ı') return character
+  if (character === 'ı' || character === '\u0345') return character
   const upper = character.toUpperCase()
   // More than one character (ß → SS) is full case mapping: that one keeps its small form.
   return upper.length === String.fromCodePoint(upper.codePointAt(0) ?? 0).length ? upper : character
@@ -208,6 +211,11 @@ export function normaliseDomain(raw: string): string {
     throw new Error(`A realm's domain cannot be ${JSON.stringify(raw)}`)
   }
   return settled.text
+}
+
+/** Frozen: one name goes to all backends, and to the lockout. */
+function named(username: Username): NormalisedUsername {
+  return { ok: true, username: Object.freeze(username) }
 }
 
 function problem(problem: string): { readonly ok: false; readonly problem: string } {

@@ -100,17 +100,23 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   }
 }
 
+/** A thousand times a usual one. What is longer would be read for minutes. */
+const MAX_BYTES = 1_048_576
+
 async function readSource(file: string, readFile: ReadFile): Promise<Source> {
   const another = 'name the file with --config or $GATEHOUSE_CONFIG'
   const fail = (message: string, hint = another) =>
     new ConfigProblems([{ severity: 'error', file, message, hint }])
+  let bytes: Uint8Array
   try {
-    const text = decodeText((await readFile(file)).bytes)
-    if (text !== undefined) return createSource(file, text)
+    bytes = (await readFile(file)).bytes
   } catch (error) {
     throw fail(whyUnreadable(error), remedyFor(error, resolve(file)))
   }
-  throw fail('the file is not UTF-8 text')
+  if (bytes.length > MAX_BYTES) throw fail('the file is longer than 1 MiB, so it is no configuration')
+  const text = decodeText(bytes)
+  if (text === undefined) throw fail('the file is not UTF-8 text')
+  return createSource(file, text)
 }
 
 interface Root {

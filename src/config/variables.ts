@@ -1,6 +1,6 @@
 /** `${NAME}` in a value is an environment variable; `$${` is a literal `${`. */
 
-const REFERENCE = /\$?\$\{([^}]*)(\}?)/g
+const REFERENCE = /\$\$\{|\$\{([^}]*)(\}?)/g
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 export interface Expansion {
@@ -16,7 +16,7 @@ export function expandVariables(text: string, env: NodeJS.ProcessEnv): Expansion
   const names = new Set<string>()
   const faults: { index: number; message: string; hint: string }[] = []
   let index = -1
-  const expanded = text.replace(REFERENCE, (reference: string, name: string, end: string) => {
+  const expanded = text.replace(REFERENCE, (reference: string, name = '', end = '') => {
     index += 1
     if (reference.startsWith('$$')) return reference.slice(1)
     if (!NAME.test(name) || end === '') {
@@ -36,6 +36,11 @@ export function expandVariables(text: string, env: NodeJS.ProcessEnv): Expansion
     return value ?? ''
   })
   return { text: expanded, names: [...names], faults }
+}
+
+/** The text as it is written where it is to be expanded to itself. */
+export function escapeVariables(text: string): string {
+  return text.replaceAll('${', () => '$${')
 }
 
 /** Where in a text the reference with this index starts; 0 if escapes hide it. */

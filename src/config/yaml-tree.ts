@@ -1,5 +1,14 @@
 /** YAML text → a tree of plain nodes that know where they stand. The only file that sees the YAML library's reader. */
-import { type Alias, isAlias, isMap, isScalar, type Node, type ParsedNode, parseAllDocuments } from 'yaml'
+import {
+  type Alias,
+  isAlias,
+  isMap,
+  isScalar,
+  Lexer,
+  type Node,
+  type ParsedNode,
+  parseAllDocuments,
+} from 'yaml'
 import type { Findings, Span } from './findings.ts'
 import { describeSyntaxError, type ParsedDocument, SyntaxFault } from './yaml-syntax.ts'
 
@@ -36,6 +45,8 @@ export interface TreeEntry {
 /** Nodes that aliases may add to a file, all together. */
 const MAX_ALIASED_NODES = 10_000
 const MAX_DEPTH = 64
+/** So many open brackets are not even given to the library: what is less it tells with the right place. */
+const MOST_BRACKETS = 256
 
 /**
  * Reads one YAML 1.2 document of the core schema. Duplicate and merge keys go to `report`.
@@ -43,6 +54,7 @@ const MAX_DEPTH = 64
  * @throws SyntaxFault for the first thing that is not YAML, a tag, a second document, an alias without bounds
  */
 export function readYamlTree(text: string, report: Findings): Tree {
+  refuseDeepBrackets(text)
   const [document, second] = parseAllDocuments<ParsedNode, true>(text, {
     version: '1.2',
     schema: 'core',
@@ -71,6 +83,29 @@ export function readYamlTree(text: string, report: Findings): Tree {
   return document.contents ? readNode(document.contents, report) : emptyAt(document.range[0])
 }
 
+/** Before anything else: the library takes minutes for a hundred thousand brackets, and milliseconds to see them. */
+function refuseDeepBrackets(text: string): void {
+  let start = 0
+  let depth = 0
+  let inText = false
+  for (const lexeme of new Lexer().lex(text)) {
+    // Marks that are not in the text (the library's CST: a document, an unclosed bracket, a scalar that follows).
+    if (lexeme === '\x02' || lexeme === '\x18' || lexeme === '\x1f') {
+      inText = lexeme === '\x1f'
+      continue
+    }
+    if (!inText && (lexeme === '[' || lexeme === '{')) depth += 1
+    if (!inText && (lexeme === ']' || lexeme === '}')) depth -= 1
+    if (depth > MOST_BRACKETS) throw tooDeep({ start, end: start + 1 })
+    inText = false
+    start += lexeme.length
+  }
+}
+
+function tooDeep(span: Span): SyntaxFault {
+  return new SyntaxFault(span, `nested deeper than ${MAX_DEPTH} levels`)
+}
+
 function emptyAt(start: number): TreeScalar {
   return { kind: 'scalar', span: { start, end: start }, value: null }
 }
@@ -87,7 +122,7 @@ function readNode(root: Node, report: Findings): Tree {
     if (aliasedNodes > MAX_ALIASED_NODES) {
       throw new SyntaxFault(span, `aliases make more than ${MAX_ALIASED_NODES} values out of this file`)
     }
-    if (open.size >= MAX_DEPTH) throw new SyntaxFault(span, `nested deeper than ${MAX_DEPTH} levels`)
+    if (open.size >= MAX_DEPTH) throw tooDeep(span)
     if (isAlias(node)) return readAlias(node, span)
     if (node.anchor && !inAlias) anchors.set(node.anchor, node)
     if (isScalar(node)) return { kind: 'scalar', span, value: plainValue(node.value) }

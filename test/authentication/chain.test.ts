@@ -8,6 +8,7 @@ import type { Outcome } from '../../src/authentication/outcome.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createUsernameFilter } from '../../src/authentication/username-filter.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
+import { runs } from '../support/runs.ts'
 import { backend, link, user, verifies } from './backends.ts'
 
 const log = createLogRecorder()
@@ -351,7 +352,7 @@ t.test('no value that a plugin can return or throw accepts, crashes or stops the
       return verdict.verdict === 'accepted' && verdict.user.id === 'b:1'
     },
   )
-  await t.resolves(fc.assert(everyAnswer, { numRuns: 300 }))
+  await t.resolves(fc.assert(everyAnswer, { numRuns: runs(300) }))
 })
 
 t.test('a backend that throws, at once or later, is an outage, and its report holds no password', async t => {

@@ -6,6 +6,7 @@ import { parseDuration, parseSize } from '../../src/config/quantity.ts'
 import { withDefaults } from '../../src/config/schema-values.ts'
 import { didYouMean, nearest } from '../../src/config/suggest.ts'
 import { expandVariables } from '../../src/config/variables.ts'
+import '../support/runs.ts'
 
 /** The words of a configuration: durations, sizes, variables, networks, names that are nearly right. */
 

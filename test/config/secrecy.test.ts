@@ -7,6 +7,7 @@ import { ConfigProblems, type Problem } from '../../src/config/problem.ts'
 import { formatProblems } from '../../src/config/report.ts'
 import { showConfig } from '../../src/config/show.ts'
 import { definePlugin, SecretOption, Type } from '../../src/plugin.ts'
+import { runs } from '../support/runs.ts'
 
 /** The inline secret. Never part of the text's own words, so that finding any long piece of it is a leak. */
 const CANARY = 'Zq9Xw7Vk3Jy5Bn1'
@@ -220,7 +221,7 @@ t.test('however a file is broken, nothing but ConfigProblems is thrown and no se
         if (leaked) throw new Error(`leaked ${leaked}:\n${broken}\n---\n${everything}`)
       },
     ),
-    { numRuns: Number(process.env.RUNS ?? 800) },
+    { numRuns: runs(800) },
   )
   t.pass()
 })
@@ -233,7 +234,7 @@ t.test('text that never was a configuration is refused in the same way', async t
   )
   await fc.assert(
     fc.asyncProperty(noise, async text => void (await show(text))),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   )
   t.pass()
 })

@@ -3,6 +3,7 @@ import { array, assert, boolean, constantFrom, double, object, property, string 
 import t from 'tap'
 import { parseJson } from '../../src/http/json-body.ts'
 import { RequestFault } from '../../src/http/request-fault.ts'
+import '../support/runs.ts'
 
 const parse = (text: string | Buffer, depth = 4) => parseJson(Buffer.from(text), depth)
 

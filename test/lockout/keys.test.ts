@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createLockoutKeys, sourcePrefix, subnetPrefix } from '../../src/lockout/keys.ts'
+import '../support/runs.ts'
 
 const keys = createLockoutKeys(new Uint8Array(32).fill(7))
 

@@ -14,6 +14,7 @@ import {
   pass,
   stateOf,
 } from '../../src/lockout/policy.ts'
+import { runs } from '../support/runs.ts'
 
 const LIMIT: Limit = { maxAttempts: 3, windowMs: 1_000, lockMs: [300], afterLock: 'afresh' }
 const TIERED: Limit = { ...LIMIT, lockMs: [5, 15, 60], afterLock: 'half_open' }
@@ -264,7 +265,7 @@ t.test('however guesses interleave, no more are verified than the limit allows',
       }
       return record.inFlight.toSorted().join() === open.toSorted().join()
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   )
   t.pass()
 })

@@ -6,6 +6,7 @@ import { FORGET_MS } from '../../src/lockout/policy.ts'
 import { createJournal } from '../../src/lockout/sqlite-journal.ts'
 import { FAMILIAR_MS } from '../../src/lockout/store.ts'
 import { openLockoutTable } from '../../src/users/lockout-table.ts'
+import { runs } from '../support/runs.ts'
 import { createMachine, DAY, HOUR, lockedFor, remaining, SECOND } from './machine.ts'
 
 /** The same with times as distances from now, so that two processes can be compared. */
@@ -113,7 +114,7 @@ t.test('whatever is saved comes back the same', async t => {
         String(one[0]) < String(other[0]) ? -1 : 1
       t.strictSame(loaded.sort(byKey), shift([...relativeEntries].sort(byKey), 0))
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   )
 })
 

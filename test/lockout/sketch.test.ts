@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createSketch } from '../../src/lockout/sketch.ts'
+import { runs } from '../support/runs.ts'
 import { key } from './store-parts.ts'
 
 const WINDOW_MS = 1_000
@@ -98,7 +99,7 @@ t.test('it never counts too little and loses no lock, however crowded it is', as
       }
       return true
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
   t.pass()
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import { FORGET_MS, type Limit } from '../../src/lockout/policy.ts'
 import { type Counter, LEASE_MS } from '../../src/lockout/store.ts'
+import { runs } from '../support/runs.ts'
 import {
   counter,
   endingOf,
@@ -41,12 +42,12 @@ const command = fc.oneof(
 type Command = typeof command extends fc.Arbitrary<infer C> ? C : never
 
 /** Random histories of four keys end as the model says. */
-export async function storeMatchesModel(t: Test, open: Open, runs: number): Promise<void> {
+export async function storeMatchesModel(t: Test, open: Open, byDefault: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(command, { maxLength: 80 }), async commands => {
       await compare(await open(t), commands)
     }),
-    { numRuns: runs },
+    { numRuns: runs(byDefault) },
   )
 }
 

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { Secret } from '../../src/authentication/secret.ts'
 import { DEFAULT_PARAMETERS, type HashParameters, hashNow, verifyNow } from '../../src/passwords/argon2.ts'
 import { createPasswordHasher, type PasswordHasherOptions } from '../../src/passwords/hasher.ts'
+import { runs } from '../support/runs.ts'
 
 /** For tests whose point is not the cost. */
 const CHEAP: HashParameters = { memoryKiB: 32, passes: 1, lanes: 1 }
@@ -68,7 +69,7 @@ t.test('only the exact stored password verifies', async () => {
       const bad = verifyNow(stored, wrong, CHEAP)
       return good.verified && bad.verified === (wrong === right)
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { UnavailableError } from '../../src/authentication/outcome.ts'
 import type { NewUser } from '../../src/users/user.ts'
+import { runs } from '../support/runs.ts'
 import { openStore, otherProcess } from './temporary.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -130,7 +131,7 @@ t.test('property: any two users that are stored share no name in any spelling', 
       }
       return true
     }),
-    { numRuns: 60 },
+    { numRuns: runs(60) },
   )
 })
 

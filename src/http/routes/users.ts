@@ -1,13 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
+import { MAX_STABLE_ID } from '../../authentication/outcome-shape.ts'
 import { presentUser, UserSchema } from '../identity.ts'
 import type { Patience } from '../patience.ts'
 import type { SendProblem } from '../problem.ts'
 import { answerLookup } from '../reply.ts'
 import { visitorOf } from '../security.ts'
 
-/** Longer than any id that was ever given out: a backend id and a UUID or the like. */
-const MAX_ID_LENGTH = 256
+/** The longest id that can have been given out: a backend's, a colon, and that of a person. */
+const MAX_ID_LENGTH = 64 + 1 + MAX_STABLE_ID
 
 const Query = Type.Object(
   { include: Type.Optional(Type.Literal('unusable')) },

@@ -18,6 +18,7 @@ import { createChance } from '../../support/chance.ts'
 import { startDnsServer } from '../../support/dns-server.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
+import '../../support/runs.ts'
 
 const lost = new DirectoryFailure('it is gone', { phase: 'connect', connectionLost: true })
 const highest = () => 0.999_999

@@ -19,6 +19,7 @@ import { createFakeClock } from '../../support/fake-clock.ts'
 import { createLogRecorder } from '../../support/log-recorder.ts'
 import { entryOf, groupOptions } from './ldap-login.ts'
 import * as scripted from './scripted.ts'
+import '../../support/runs.ts'
 
 const MINUTE_MS = 60_000
 const noEnd = new AbortController().signal

@@ -16,6 +16,7 @@ import type { PolicyAnswer } from '../../../src/backends/ldap/wire/policy.ts'
 import { createFakeClock } from '../../support/fake-clock.ts'
 import { startSlapd } from '../../support/slapd.ts'
 import { entryOf, openDesk, slapdOptions } from './ldap-login.ts'
+import '../../support/runs.ts'
 
 const NOW = Date.parse('2026-06-15T12:00:00Z')
 const DAY = 86_400_000

@@ -29,6 +29,7 @@ import {
 import { formatSid, neighbourSid, parseSid } from '../../../src/backends/ldap/syntax/sid.ts'
 import { describe } from '../../../src/backends/ldap/wire/result.ts'
 import { entryOf } from './ldap-login.ts'
+import '../../support/runs.ts'
 
 const anyText = fc.string({ unit: 'binary', maxLength: 40 })
 const wickedText = fc

@@ -5,6 +5,7 @@ import t from 'tap'
 import type { AccountState } from '../../../src/authentication/outcome.ts'
 import { Secret } from '../../../src/authentication/secret.ts'
 import type { Verdict } from '../../../src/authentication/verdict.ts'
+import { runs } from '../../support/runs.ts'
 import { alice, appWithKey, canary, createFakeCoreServer, rejected } from '../fake-core.ts'
 
 const asApp = { authorization: 'Bearer portal-key' }
@@ -302,7 +303,7 @@ t.test('no bytes make a body our mistake, and what gets through is what JSON.par
       const { username, password } = JSON.parse(body.toString())
       return statusCode === 401 && attempt.username === username && attempt.password.reveal() === password
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 
