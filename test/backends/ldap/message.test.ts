@@ -35,7 +35,10 @@ import {
 import { runs } from '../../support/runs.ts'
 
 const requests = {
-  bind: new BindRequest({ messageId: 2, dn: '', password: '' }).write(),
+  // A new one each time: it is cleared once it has been sent.
+  get bind() {
+    return new BindRequest({ messageId: 2, dn: '', password: '' }).write()
+  },
   search: new SearchRequest({
     messageId: 2,
     baseDN: '',
@@ -355,6 +358,17 @@ t.test('anything but the answer to an open question ends the connection, and is 
     t.ok(stream.failure, what)
     t.same([passed, exchange.result], [[], undefined], what)
   }
+})
+
+t.test('a bind is cleared once it has gone out, and what the directory gets of it is whole', async t => {
+  const { stream, directory } = await openWire(t)
+  const bind = new BindRequest({ messageId: 2, dn: 'uid=alice', password: 'canary' }).write()
+  const sent = Buffer.from(bind)
+  const received = event(directory, 'data')
+  stream.announce()
+  await new Promise(resolve => stream.write(bind, resolve))
+  t.ok(bind.every(octet => octet === 0))
+  t.same((await received)[0], sent)
 })
 
 t.test('a second answer to one question ends the connection', async t => {

@@ -140,9 +140,10 @@ export class MessageStream extends Duplex {
       exchange.onSent?.()
       this.#outstanding.set(id, { operation, exchange, bytes: 0 })
     }
-    // A failed write shows as the socket's own error. What was written may be a password.
+    // A failed write shows as the socket's own error.
     this.#socket.write(message, () => {
-      message.fill(0)
+      // The password in it has gone out, or never will.
+      if (operation === 'bind') message.fill(0)
       done()
     })
   }
