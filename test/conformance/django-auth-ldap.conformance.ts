@@ -196,7 +196,7 @@ conforms('L12', async t => {
 
 differs(
   'L13',
-  'the outcome of each backend stands in the event of the attempt; DN, filter and the directory’s words only at debug level',
+  'the outcome of each backend stands in the event of the attempt; DN and base only at debug level, and the filter not even there: a name that nobody has may be a password in the wrong box',
   async t => {
     const house = await openHouse(t, beforeLocal(corp()))
     const before = house.log.lines.length
@@ -212,7 +212,7 @@ differs(
     t.notMatch(JSON.stringify(loud), /nobody|dc=corp|uid=/)
     t.match(
       house.log.at('debug').filter(({ message }) => message === 'searched the directory'),
-      [{ message: 'searched the directory', fields: { found: 'none', filter: /nobody/ } }],
+      [{ message: 'searched the directory', fields: { found: 'none', filter: undefined } }],
     )
     t.equal(
       JSON.parse((await house.command(['user', 'list', '--json'])).stdout).length,

@@ -5,15 +5,22 @@ import type { HashJob } from '../../src/passwords/hash-job.ts'
 
 export interface HashJobs {
   /** What was given to a hash thread while `work` ran. */
-  during(work: () => Promise<unknown>): Promise<readonly HashJob[]>
+  during(work: () => Promise<unknown>): Promise<readonly SeenHashJob[]>
 }
+
+/** A job with its secret as text: the octets themselves are moved to the thread. */
+export type SeenHashJob = Pick<HashJob, 'kind' | 'parameters'> & { readonly secret: string }
 
 /** Listens until the test ends; one at a time. */
 export function watchHashJobs(t: Test): HashJobs {
-  const jobs: HashJob[] = []
+  const jobs: SeenHashJob[] = []
   const post = Worker.prototype.postMessage
   Worker.prototype.postMessage = function (this: Worker, ...message) {
-    if (isHashJob(message[0])) jobs.push(message[0])
+    const [job] = message
+    if (isHashJob(job)) {
+      const { kind, parameters, secret } = job
+      jobs.push({ kind, parameters, secret: Buffer.from(secret).toString() })
+    }
     post.apply(this, message)
   }
   t.teardown(() => {
