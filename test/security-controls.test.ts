@@ -15,9 +15,6 @@ const rows = [...page.matchAll(/^\| S(\d{2,3}) \| (.*) \| (.*) \| (.*) \|$/gm)].
 /** A row without a test says why there is none. */
 const REASON = /\b(?:For the operator|Not built|Does not apply|below)\b/
 
-/** Held by tests that come with another part of the work: a row leaves this list when its test is named. */
-const AWAITED: ReadonlySet<number> = new Set([82, 83])
-
 t.test('every line has one row', async t => {
   t.strictSame(
     rows.map(({ id }) => id),
@@ -45,8 +42,7 @@ t.test('what a row names is there: the source, the test file, and the test by it
 t.test('a row has a test, or says why it has none', async t => {
   for (const { id, done, tests } of rows) {
     const named = /"[^"]+"/.test(tests)
-    if (AWAITED.has(id)) t.notOk(named, `S${id} is no longer awaited`)
-    else t.ok(named || REASON.test(done), `S${id}`)
+    t.ok(named || REASON.test(done), `S${id}`)
     // Nothing of a cell is lost to a pattern that does not fit it.
     const left = tests.replace(/`test\/[\w./-]+` (?:"[^"]+"(?:, )?)+/g, '').replaceAll(';', '')
     t.equal(left.trim(), '', `S${id}`)
