@@ -1,6 +1,6 @@
 /**
  * `npm run test:timing`: refusals of every kind and every order of backends, and whether their time or their bytes tell them apart
- * (docs/timing.md). `--all` is the whole campaign, about an hour; without it a short form. Fails if a pair of medians is 5 % apart,
+ * (docs/timing.md). `--all` is the whole campaign, about half an hour; without it a short form. Fails if a pair of medians is 5 % apart,
  * or a rank test rejects at 0.01, corrected for how many there are.
  */
 import { spawnSync } from 'node:child_process'
