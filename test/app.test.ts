@@ -22,6 +22,7 @@ import { startRedis } from './support/redis.ts'
 const LISTEN = `
 listen: { host: 127.0.0.1, port: 0 }
 admin: { host: 127.0.0.1, port: 0 }
+timing: { floor: 1ms, jitter: 1ms }
 `
 
 async function configure(directory: string, yaml: string): Promise<Config> {
@@ -96,7 +97,7 @@ t.test('an alias backend without the one it stands for is refused at the start',
   ]) {
     await t.rejects(
       configure(t.testdir(), yaml),
-      { message: /:5:\d+: error: no enabled backend of type `local` has the id/ },
+      { message: /:6:\d+: error: no enabled backend of type `local` has the id/ },
       yaml,
     )
   }

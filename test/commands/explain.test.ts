@@ -34,6 +34,7 @@ function openDesk(t: Test, backends: readonly object[], rest: object = {}): Desk
       admin: { host: '127.0.0.1', port: port + 1 },
       database: join(cwd, 'data', 'gatehouse.db'),
       log: { level: 'debug', format: 'json' },
+      timing: { floor: '1ms', jitter: '1ms' },
       backends,
       ...rest,
     }),

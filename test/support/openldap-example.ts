@@ -24,6 +24,8 @@ export function writeOpenldapExample(
     [['admin'], { host: '127.0.0.1', port: 0 }],
     [['database'], join(directory, 'gatehouse.db')],
     [['log'], { level: 'info', format: 'json' }],
+    // Tests of other things need not wait for it.
+    [['timing'], { floor: '1ms', jitter: '1ms' }],
     [[...ldap, 'urls'], [slapd.ldapsUrl]],
     [[...ldap, 'tls'], { ca_file: slapd.caFile }],
     [[...ldap, 'bind'], { dn: slapd.serviceDn, password_file: passwordFile }],
