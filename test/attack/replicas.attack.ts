@@ -183,19 +183,20 @@ for (const count of [2, 3]) {
         // Redis has forgotten as well whom it knew from where.
         logins: later.row('no promise'),
       },
-      // Of whom one replica has counted all but one, and the others have locked him.
+      // Of whom one replica has counted all but one, and the others have locked him. A store that is hardly back may be too slow for a
+      // guess, whose place then stays taken: fewer may get through, down to none.
       {
         of: 'it came back empty, one less than a lock at one of them',
-        guesses: { verified: more(1), bound: 1, unit: 'more' },
+        guesses: { verified: more(1), bound: 1, unit: 'more', mayBeNone: true },
       },
       {
         of: 'the same, from everywhere',
-        guesses: { verified: more(3), bound: 1, unit: 'more' },
+        guesses: { verified: more(3), bound: 1, unit: 'more', mayBeNone: true },
       },
       // Who has forgotten everything gives the whole limit again, where no replica has counted more itself.
       {
         of: 'it came back empty, one at each of them',
-        guesses: { verified: more(2), bound: maxAttempts, unit: 'more' },
+        guesses: { verified: more(2), bound: maxAttempts, unit: 'more', mayBeNone: true },
       },
     ]
   })
