@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 
 /** For one file, in seconds. */
-const TIMEOUT = 120
+const TIMEOUT = 300
 
 const asked = process.argv.slice(2)
 const files = asked.length > 0 ? asked : globSync('test/secrets/*.secrets.ts').sort()

@@ -9,6 +9,9 @@ export interface AuditWorkerData {
   readonly retentionMs: number
 }
 
+// A report about the process has a part for each thread, which would show the environment of all, whatever the main thread says.
+process.report.excludeEnv = true
+
 const { file, retentionMs } = workerData as AuditWorkerData
 /** The daemon has been told when it opened its own database, which is in the same folder unless somebody wants otherwise. */
 const log = { warn: () => {} }

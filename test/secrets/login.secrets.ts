@@ -152,7 +152,17 @@ for (const format of ['json', 'pretty'] as const) {
         t.equal(await status({ headers: { 'content-type': type }, body: body(password) }), 415, type)
       }
       t.equal(await status({ headers: { 'content-encoding': core }, body: body(password) }), 415)
-      t.equal(await status({ path: '/auth', body: body(password) }), 404)
+      t.equal(await status({ path: '/auth', body: body(password) }), 405)
+      const basic = (text: string) => ({
+        authorization: `Basic ${Buffer.from(text).toString('base64')}`,
+        'x-gatehouse-key': key.password,
+        'content-length': '0',
+      })
+      for (const credentials of [`inhouse:${password}`, `${password}:x`, password, `inhouse:${core}\u0007`]) {
+        const asked = { method: 'GET', headers: basic(credentials) }
+        t.equal(await status({ ...asked, path: '/auth' }), 401, 'a reverse proxy asks')
+        t.equal(await status({ ...asked, path: `/auth?password=${inUrl}` }), 403)
+      }
       t.equal(await status({ method: 'PUT', body: body(password) }), 405)
       const { core: part } = wrong
       t.equal(await login(password, wrong.password), 401, 'the password for a name')
