@@ -64,7 +64,7 @@ const lines = rows.map(row => {
     unknownMs.toFixed(1),
     kindMs.toFixed(1),
     `${((kindMs / unknownMs - 1) * 100).toFixed(2)} %`,
-    p < 0.0001 ? p.toExponential(1) : p.toFixed(4),
+    p < 1e-99 ? '< 1e-99' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4),
     holds(row) ? result : 'BROKEN',
   ]
   return `| ${cells.join(' | ')} |`
