@@ -51,6 +51,8 @@ export interface Slapd {
   searches(): Promise<LoggedSearch[]>
   /** The whole log so far, every operation in it with its result. */
   log(): Promise<string>
+  /** Of its process; undefined while it is stopped. */
+  readonly pid: number | undefined
   /** Ends it and frees its ports, as an outage does. Idempotent. */
   stop(signal?: NodeJS.Signals): Promise<void>
   /** Starts it again on the same ports and data; resolves when it answers. */
@@ -68,6 +70,10 @@ export interface SlapdOptions {
   readonly access?: string
   /** Lines of slapd.conf(5) for the database, such as `overlay retcode`. */
   readonly databaseConfig?: string
+  /** What slapd writes down: every operation, as tests want it, or for speed nothing at all; then `log` has nothing to tell. */
+  readonly logs?: 'stats' | 'none'
+  /** How large the database may get, in octets; 64 MiB by default. */
+  readonly maxSize?: number
 }
 
 /** What a test hands in: tap's `t` fits. */
@@ -148,7 +154,7 @@ suffix "${corpBaseDn}"
 rootdn "${adminDn}"
 rootpw ${adminPassword}
 directory ${join(directory, 'data')}
-maxsize 67108864
+maxsize ${options.maxSize ?? 67_108_864}
 dbnosync
 index objectClass,uid,mail,cn,member eq
 overlay memberof
@@ -165,7 +171,13 @@ ${options.databaseConfig ?? ''}
   await run(binary, ['-T', 'add', '-q', '-f', configFile, '-l', ldif], { env })
 
   const logFile = join(directory, 'slapd.log')
-  const server = createServer({ binary, configFile, logFile, env })
+  const server = createServer({
+    binary,
+    configFile,
+    logFile,
+    env,
+    debug: options.logs === 'none' ? '0' : 'stats',
+  })
   const { ldapPort, ldapsPort } = await startOnFreePorts(server)
   const ldapUrl = `ldap://localhost:${ldapPort}`
   await fillMemberOf(ldapsPort, adminDn, adminPassword).catch(async error => {
@@ -191,12 +203,16 @@ ${options.databaseConfig ?? ''}
     binds: async () => loggedBinds(await readSettledLog(logFile)).slice(ownBinds),
     searches: async () => loggedSearches(await readSettledLog(logFile)).slice(ownSearches),
     log: () => readSettledLog(logFile),
+    get pid() {
+      return server.pid
+    },
     stop: server.stop,
     start: () => server.start(ldapPort, ldapsPort),
   }
 }
 
 interface ServerProcess {
+  readonly pid: number | undefined
   start(ldapPort: number, ldapsPort: number): Promise<void>
   stop(signal?: NodeJS.Signals): Promise<void>
 }
@@ -206,19 +222,27 @@ interface ServerFiles {
   readonly configFile: string
   readonly logFile: string
   readonly env: NodeJS.ProcessEnv
+  /** slapd's debug level: 0 still keeps it in the foreground. */
+  readonly debug: string
 }
 
 function createServer(files: ServerFiles): ServerProcess {
   let child: ChildProcess | undefined
 
-  return { start, stop }
+  return {
+    get pid() {
+      return child?.pid
+    },
+    start,
+    stop,
+  }
 
   async function start(ldapPort: number, ldapsPort: number): Promise<void> {
     if (child !== undefined) return
     const log = await open(files.logFile, 'a')
     const logged = (await log.stat()).size
     const listeners = `ldaps://127.0.0.1:${ldapsPort} ldap://127.0.0.1:${ldapPort}`
-    const slapd = [files.binary, '-d', 'stats', '-f', files.configFile, '-h', listeners]
+    const slapd = [files.binary, '-d', files.debug, '-f', files.configFile, '-h', listeners]
     // The kernel ends it with us, so that a test process that is killed leaves nothing running.
     const started = spawn('setpriv', ['--pdeathsig', 'KILL', ...slapd], {
       env: files.env,
