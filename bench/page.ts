@@ -1,0 +1,49 @@
+/** Puts the figures of a run into docs/benchmarks.md, between its two marks, and draws the picture beside it. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { CEILING } from './parts.ts'
+import { picture } from './report.ts'
+import { type Result, ratio } from './rounds.ts'
+import { type Target, targetTable } from './targets.ts'
+
+const PAGE = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
+const PICTURE = fileURLToPath(new URL('../docs/benchmarks.svg', import.meta.url))
+const BEGIN = '<!-- figures: written by npm run bench -- --write -->'
+const END = '<!-- end of figures -->'
+/** Logins at once in the picture. */
+const DRAWN = 16
+
+export interface Page {
+  readonly sections: readonly { readonly title: string; readonly comparedWith: string; readonly table: string }[]
+  readonly results: readonly Result[]
+  readonly reached: readonly Target[]
+  readonly rounds: number
+  readonly seconds: number
+}
+
+/** @throws Error if the page has lost its marks */
+export async function writePage({ sections, results, reached, rounds, seconds }: Page): Promise<void> {
+  const page = await readFile(PAGE, 'utf8')
+  const [before, rest] = page.split(BEGIN)
+  const after = rest?.split(END)[1]
+  if (before === undefined || after === undefined) throw new Error(`${PAGE} has lost its marks`)
+  const [cpu] = cpus()
+  const figures = [
+    `Taken on ${new Date().toISOString().slice(0, 10)} with Node ${process.versions.node} on ${cpus().length} processors (${cpu?.model.trim()}), ` +
+      `clients and directory included: ${rounds} rounds of ${seconds} s each, medians.`,
+    `### Targets\n\n${targetTable(reached)}`,
+    ...sections.map(
+      ({ title, comparedWith, table }) => `### ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`,
+    ),
+  ]
+  await writeFile(PAGE, `${before}${BEGIN}\n\n${figures.join('\n\n')}\n\n${END}${after}`)
+  const base = results.find(({ case: one }) => one.name === CEILING && one.connections === DRAWN)
+  if (base === undefined) return
+  const bars = results
+    .filter(({ case: one, samples }) => one.connections === DRAWN && samples.length > 0)
+    .slice(0, results.findIndex(({ case: one }) => one.name === 'without the audit trail') >>> 0)
+    .map(result => ({ name: result.case.name, value: ratio(result, base) }))
+    .sort((one, other) => other.value - one.value)
+  await writeFile(PICTURE, picture(`Logins a second, ${DRAWN} at once: raw search and bind in C = 1`, bars))
+}
