@@ -24,7 +24,7 @@ export const apacheCached: Contender = contender({
     'LDAPSharedCacheSize 33554432',
     'LDAPCacheEntries 32768',
     'LDAPCacheTTL 600',
-    'LDAPOpCacheEntries 0',
+    'LDAPOpCacheEntries 1024',
   ],
 })
 

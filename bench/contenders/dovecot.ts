@@ -23,7 +23,7 @@ export const dovecot: Contender = {
       await writeFile(file, configuration(folder))
       return {
         protocol: 'line',
-        address: join(folder, 'run/login'),
+        address: join(folder, 'run/auth-bench'),
         request: authRequest,
         accepted: 'OK',
         refused: 'FAIL',
@@ -51,7 +51,7 @@ auth_bind = yes
 pass_attrs = uid=user
 pass_filter = (&(objectClass=inetOrgPerson)(uid=%u))
 # A process has one connection, and searches and binds on it in turn: many processes it is.
-blocking = yes
+blocking = no
 `
 }
 
@@ -70,6 +70,7 @@ default_internal_group = nogroup
 default_login_user = www-data
 auth_mechanisms = plain
 auth_cache_size = 0
+
 auth_failure_delay = 0
 auth_worker_max_count = 16
 passdb {
@@ -83,7 +84,7 @@ userdb {
 service auth {
   user = root
   client_limit = 1000
-  unix_listener login {
+  unix_listener auth-bench {
     mode = 0666
   }
 }
@@ -92,11 +93,9 @@ service auth-worker {
   service_count = 0
   process_min_avail = 16
 }
-service stats {
-  unix_listener stats-writer {
-    mode = 0
-  }
-  unix_listener stats-reader {
+# Whoever fails waits longer each time, all of one address together: not what is measured.
+service anvil {
+  unix_listener anvil-auth-penalty {
     mode = 0
   }
 }
