@@ -12,7 +12,7 @@ import { type BenchDirectory, startDirectory } from './directory.ts'
 import { compileClients, packTexts, runClient } from './native.ts'
 import { cpuSeconds, residentMiB } from './usage.ts'
 
-const CONNECTIONS = 16
+const CONNECTIONS = Number(process.env.PROVE_CONNECTIONS ?? 16)
 const SECONDS = Number(process.env.PROVE_SECONDS ?? 3)
 const [wanted = ''] = process.argv.slice(2)
 

@@ -54,8 +54,15 @@ def login(request):
     asked = json.loads(request.body)
     user = authenticate(request, username=asked["username"], password=asked["password"])
     if user is None:
-        return JsonResponse({"authenticated": False}, status=401)
-    return JsonResponse({"authenticated": True, "username": user.username})
+        return reply({"authenticated": False}, 401)
+    return reply({"authenticated": True, "username": user.username}, 200)
+
+
+def reply(body, status):
+    response = JsonResponse(body, status=status)
+    # By middleware, as a rule. Without it the connection is chunked at best.
+    response["Content-Length"] = str(len(response.content))
+    return response
 
 
 urlpatterns = [path("authenticate", login)]
