@@ -9,6 +9,11 @@ export function cpuSeconds(pids: readonly number[]): number {
   return withChildren(pids).reduce((sum, pid) => sum + cpuOf(pid), 0)
 }
 
+/** Seconds of CPU of the thread that a process began with: in Node, the one that runs JavaScript. */
+export function mainThreadSeconds(pid: number): number {
+  return ticksIn(read(`/proc/${pid}/task/${pid}/stat`), 2) / TICKS
+}
+
 /** Their resident memory, in MiB. Pages that several share count for each. */
 export function residentMiB(pids: readonly number[]): number {
   return withChildren(pids).reduce((sum, pid) => {
@@ -18,10 +23,14 @@ export function residentMiB(pids: readonly number[]): number {
 }
 
 function cpuOf(pid: number): number {
+  return ticksIn(read(`/proc/${pid}/stat`), 4) / TICKS
+}
+
+/** utime, stime, and those of children that were waited for: fields 14 to 17; the first so many of them. */
+function ticksIn(stat: string, count: number): number {
   // The command's name is in parentheses, and may hold anything.
-  const fields = read(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ') ?? []
-  // utime, stime, and those of children that were waited for: fields 14 to 17.
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS
+  const fields = stat.split(') ').at(-1)?.split(' ') ?? []
+  return fields.slice(11, 11 + count).reduce((sum, ticks) => sum + Number(ticks), 0)
 }
 
 function withChildren(pids: readonly number[]): number[] {
