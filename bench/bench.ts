@@ -29,6 +29,8 @@ const { values, positionals } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 })
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+const print = (text: string) => void process.stdout.write(`${text}\n`)
 const { short } = values
 const rounds = Number(values.rounds ?? (short ? 1 : 5))
 const seconds = Number(values.seconds ?? (short ? 0.5 : 2))
@@ -36,18 +38,23 @@ const connections = (values.at ?? (short ? '16' : '1,16,64')).split(',').map(Num
 const wanted = parts.filter(({ id }) => positionals.length === 0 || positionals.includes(id))
 const unknown = positionals.filter(name => !parts.some(({ id }) => id === name))
 if (unknown.length > 0) {
-  console.error(`no part is called ${unknown.join(', ')}; there are ${parts.map(({ id }) => id).join(', ')}`)
+  say(`no part is called ${unknown.join(', ')}; there are ${parts.map(({ id }) => id).join(', ')}`)
   process.exit(2)
 }
 
-const say = (line: string) => console.error(line)
 const folder = await mkdtemp(join(tmpdir(), 'gatehouse-bench-'))
 const sections: { title: string; comparedWith: string; table: string }[] = []
 const all: Result[] = []
 try {
   await compileClients(folder)
   const directory = await startDirectory(folder, short ? 500 : 10_000)
-  const bench: Bench = { directory, folder, connections, durations: { warmUpS: short ? 0.3 : 1, seconds }, say }
+  const bench: Bench = {
+    directory,
+    folder,
+    connections,
+    durations: { warmUpS: short ? 0.3 : 1, seconds },
+    say,
+  }
   try {
     for (const part of wanted) {
       say(`== ${part.title}`)
@@ -57,7 +64,8 @@ try {
         const results = await runRounds(cases, { rounds, directoryPid: () => directory.slapd.pid ?? 0, say })
         const base = (result: Result) =>
           results.find(
-            other => part.isBase(other) && other.case.connections === result.case.connections && other !== result,
+            other =>
+              part.isBase(other) && other.case.connections === result.case.connections && other !== result,
           )
         sections.push({ ...part, table: table(results, base) })
         all.push(...results)
@@ -73,12 +81,14 @@ try {
 }
 
 for (const { title, comparedWith, table } of sections) {
-  console.log(`\n## ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`)
+  print(`\n## ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`)
 }
 const reached = targets(all)
-console.log(`\n## Targets\n\n${targetTable(reached)}`)
+print(`\n## Targets\n\n${targetTable(reached)}`)
 if (values.write) await writePage({ sections, results: all, reached, rounds, seconds })
-const broken = all.flatMap(({ case: { name, connections }, broken }) => broken.map(what => `${name}, ${connections}: ${what}`))
-for (const line of broken) console.error(`broken: ${line}`)
-console.log(`\n# { total: ${all.length}, pass: ${all.length - broken.length}, fail: ${broken.length} }`)
+const broken = all.flatMap(({ case: { name, connections }, broken }) =>
+  broken.map(what => `${name}, ${connections}: ${what}`),
+)
+for (const line of broken) say(`broken: ${line}`)
+print(`\n# { total: ${all.length}, pass: ${all.length - broken.length}, fail: ${broken.length} }`)
 process.exitCode = broken.length > 0 ? 1 : 0

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Running } from './contender.ts'
-import { type Measured, packTexts, type Phases, runClient } from './native.ts'
+import { type Measured, type Phases, packTexts, runClient } from './native.ts'
 import type { Case } from './rounds.ts'
 
 /** How long each measurement is. */
@@ -22,7 +22,13 @@ export async function caseOf(
   folder: string,
   running: Running,
   requests: readonly Buffer[],
-  { name, connections, expects, warmUpS, seconds }: Pick<Case, 'name' | 'connections' | 'expects'> & Durations,
+  {
+    name,
+    connections,
+    expects,
+    warmUpS,
+    seconds,
+  }: Pick<Case, 'name' | 'connections' | 'expects'> & Durations,
 ): Promise<Case> {
   const file = join(folder, `requests-${files++}.bin`)
   await writeFile(file, packTexts(requests))

@@ -1,8 +1,20 @@
-/** POST /authenticate as it stands on the wire. */
-export function loginRequest(username: string, password: string): Buffer {
+import { createHash } from 'node:crypto'
+
+/**
+ * POST /authenticate as it stands on the wire. Each person comes from an address of their own, as people do: the lockout counts
+ * both.
+ *
+ * @param from whose address it is, unless the user's own
+ */
+export function loginRequest(username: string, password: string, from = username): Buffer {
   const body = JSON.stringify({ username, password })
   return Buffer.from(
     `POST /authenticate HTTP/1.1\r\nhost: gatehouse.example\r\ncontent-type: application/json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      `x-forwarded-for: ${addressOf(from)}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
+}
+
+function addressOf(name: string): string {
+  const [one, two, three] = createHash('sha1').update(name).digest()
+  return `10.${one}.${two}.${three}`
 }

@@ -15,7 +15,11 @@ const END = '<!-- end of figures -->'
 const DRAWN = 16
 
 export interface Page {
-  readonly sections: readonly { readonly title: string; readonly comparedWith: string; readonly table: string }[]
+  readonly sections: readonly {
+    readonly title: string
+    readonly comparedWith: string
+    readonly table: string
+  }[]
   readonly results: readonly Result[]
   readonly reached: readonly Target[]
   readonly rounds: number
@@ -34,7 +38,8 @@ export async function writePage({ sections, results, reached, rounds, seconds }:
       `clients and directory included: ${rounds} rounds of ${seconds} s each, medians.`,
     `### Targets\n\n${targetTable(reached)}`,
     ...sections.map(
-      ({ title, comparedWith, table }) => `### ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`,
+      ({ title, comparedWith, table }) =>
+        `### ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`,
     ),
   ]
   await writeFile(PAGE, `${before}${BEGIN}\n\n${figures.join('\n\n')}\n\n${END}${after}`)

@@ -5,10 +5,11 @@ import { type Contender, NotHere, type Running } from './contender.ts'
 import { peers } from './contenders/all.ts'
 import { bareRoute } from './contenders/bare-route.ts'
 import { prepareCeiling } from './contenders/ceiling.ts'
-import { gatehouse, loginRequest, nobody } from './contenders/gatehouse.ts'
+import { gatehouse, nobody } from './contenders/gatehouse.ts'
 import { addLocalUser } from './contenders/local-user.ts'
 import { lockOut } from './contenders/lock-out.ts'
 import type { BenchDirectory, BenchPerson } from './directory.ts'
+import { loginRequest } from './login-request.ts'
 import { runClient } from './native.ts'
 import type { Case, Result } from './rounds.ts'
 
@@ -114,12 +115,19 @@ interface Login {
 }
 
 /** Those whose program is not here are left out, and said so. */
-async function startAll(contenders: readonly Contender[], bench: Bench, started: Running[]): Promise<Login[]> {
+async function startAll(
+  contenders: readonly Contender[],
+  bench: Bench,
+  started: Running[],
+): Promise<Login[]> {
   const logins: Login[] = []
   for (const contender of contenders) {
     const { name } = contender
     try {
-      const running = await contender.start(bench.directory, join(bench.folder, `${started.length}-${slug(name)}`))
+      const running = await contender.start(
+        bench.directory,
+        join(bench.folder, `${started.length}-${slug(name)}`),
+      )
       started.push(running)
       logins.push({ name, running })
     } catch (error) {
@@ -134,7 +142,12 @@ function slug(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
 }
 
-async function ceilings({ directory, folder, connections, durations: { warmUpS, seconds } }: Bench): Promise<Case[]> {
+async function ceilings({
+  directory,
+  folder,
+  connections,
+  durations: { warmUpS, seconds },
+}: Bench): Promise<Case[]> {
   const ceiling = await prepareCeiling(directory, folder)
   const inNode = new URL('contenders/raw-node.ts', import.meta.url).pathname
   return connections.flatMap(atOnce => {
@@ -167,7 +180,7 @@ async function refusals(bench: Bench, started: Running[]): Promise<Case[]> {
   const quick = gatehouse({
     name: 'floor of 1 ms',
     remark: '',
-    sections: { timing: { floor: '1ms', jitter: '0ms' } },
+    sections: { timing: { floor: '1ms', jitter: '1ms' } },
   })
   const bare = await startAll([bareRoute], bench, started)
   const [shipped, unpaced] = await startAll([asShipped, quick], bench, started)

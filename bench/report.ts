@@ -34,7 +34,10 @@ export function table(results: readonly Result[], base: (result: Result) => Resu
 const BAR = { left: 230, width: 420, height: 22, gap: 8 }
 
 /** Bars of ratios, as SVG: one each, the longest last. */
-export function picture(title: string, bars: readonly { readonly name: string; readonly value: number }[]): string {
+export function picture(
+  title: string,
+  bars: readonly { readonly name: string; readonly value: number }[],
+): string {
   const most = Math.max(1, ...bars.map(({ value }) => value))
   const height = 50 + bars.length * (BAR.height + BAR.gap)
   const drawn = bars.map(({ name, value }, at) => {
@@ -42,18 +45,18 @@ export function picture(title: string, bars: readonly { readonly name: string; r
     const width = Math.max(1, (value / most) * BAR.width)
     const fill = name.startsWith('Gatehouse') ? '#1f6feb' : '#8b949e'
     return (
-      `<text x="${BAR.left - 10}" y="${y + 16}" text-anchor="end">${escape(name)}</text>` +
+      `<text x="${BAR.left - 10}" y="${y + 16}" text-anchor="end">${escapeXml(name)}</text>` +
       `<rect x="${BAR.left}" y="${y}" width="${width.toFixed(1)}" height="${BAR.height}" fill="${fill}"/>` +
       `<text x="${BAR.left + width + 6}" y="${y + 16}">${value.toFixed(2)}</text>`
     )
   })
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 ${height}" font-family="sans-serif" font-size="13">` +
-    `<rect width="720" height="${height}" fill="#ffffff"/><text x="16" y="24" font-size="15">${escape(title)}</text>` +
+    `<rect width="720" height="${height}" fill="#ffffff"/><text x="16" y="24" font-size="15">${escapeXml(title)}</text>` +
     `${drawn.join('')}</svg>\n`
   )
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

@@ -1,6 +1,7 @@
 /** Rounds: in each one everybody is measured once, in an order of chance, and compared with what the same round gave the others. */
-import { cpuSeconds, residentMiB } from './usage.ts'
+
 import type { Measured, Phases } from './native.ts'
+import { cpuSeconds, residentMiB } from './usage.ts'
 
 /** One line of a table: somebody doing something with so many connections. */
 export interface Case {
@@ -42,7 +43,10 @@ export interface RoundsOptions {
 }
 
 /** Never rejects for what a contender does: that is in `broken`. */
-export async function runRounds(cases: readonly Case[], { rounds, directoryPid, say }: RoundsOptions): Promise<Result[]> {
+export async function runRounds(
+  cases: readonly Case[],
+  { rounds, directoryPid, say }: RoundsOptions,
+): Promise<Result[]> {
   const results = cases.map(each => ({ case: each, samples: [] as Sample[], broken: [] as string[] }))
   for (let round = 1; round <= rounds; round++) {
     for (const result of shuffled(results)) {
@@ -51,7 +55,9 @@ export async function runRounds(cases: readonly Case[], { rounds, directoryPid, 
         const { sample, strange } = await measure(result.case, directoryPid())
         result.samples.push(sample)
         if (strange) result.broken.push(strange)
-        say(`round ${round}: ${name}, ${connections}: ${sample.rate.toFixed(0)}/s, ${sample.cpuUs.toFixed(0)} us`)
+        say(
+          `round ${round}: ${name}, ${connections}: ${sample.rate.toFixed(0)}/s, ${sample.cpuUs.toFixed(0)} us`,
+        )
       } catch (error) {
         const what = error instanceof Error ? error.message : String(error)
         result.broken.push(what)
@@ -62,7 +68,10 @@ export async function runRounds(cases: readonly Case[], { rounds, directoryPid, 
   return results
 }
 
-async function measure(one: Case, directory: number): Promise<{ sample: Sample; strange: string | undefined }> {
+async function measure(
+  one: Case,
+  directory: number,
+): Promise<{ sample: Sample; strange: string | undefined }> {
   const used = { own: [0, 0], directory: [0, 0] }
   const note = (at: 0 | 1) => {
     used.own[at] = cpuSeconds(one.pids)

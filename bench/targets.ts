@@ -26,10 +26,22 @@ export function targets(results: readonly Result[]): Target[] {
   }
   const both = [16, 64]
   return [
-    ...both.map(at => ({ what: `search and bind ÷ raw C, ${at}`, least: 0.6, measured: compared(SHIPPED, CEILING, at) })),
+    ...both.map(at => ({
+      what: `search and bind ÷ raw C, ${at}`,
+      least: 0.6,
+      measured: compared(SHIPPED, CEILING, at),
+    })),
     ...both.map(at => ({ what: `CPU a login, µs, ${at}`, most: 150, measured: cpu(at) })),
-    ...both.map(at => ({ what: `entry cache ÷ raw C, ${at}`, least: 0.95, measured: compared(CACHED, CEILING, at) })),
-    ...both.map(at => ({ what: `÷ Apache, uncached, ${at}`, least: 1.4, measured: compared(SHIPPED, 'Apache', at) })),
+    ...both.map(at => ({
+      what: `entry cache ÷ raw C, ${at}`,
+      least: 0.95,
+      measured: compared(CACHED, CEILING, at),
+    })),
+    ...both.map(at => ({
+      what: `÷ Apache, uncached, ${at}`,
+      least: 1.4,
+      measured: compared(SHIPPED, 'Apache', at),
+    })),
     ...both.map(at => ({ what: `÷ Django, ${at}`, least: 10, measured: compared(SHIPPED, 'Django', at) })),
     ...both.map(at => ({
       what: `locked out ÷ bare Fastify route, ${at}`,
@@ -42,7 +54,10 @@ export function targets(results: readonly Result[]): Target[] {
 /** As a table, with what was missed marked. */
 export function targetTable(all: readonly Target[]): string {
   const rows = all.map(({ what, least, most, measured }) => {
-    const met = measured !== undefined && (least === undefined || measured >= least) && (most === undefined || measured <= most)
+    const met =
+      measured !== undefined &&
+      (least === undefined || measured >= least) &&
+      (most === undefined || measured <= most)
     const wanted = least === undefined ? `≤ ${most}` : `≥ ${least}`
     const shown = measured === undefined ? 'not measured' : measured.toFixed(most === undefined ? 2 : 0)
     return `| ${what} | ${wanted} | ${shown} | ${measured === undefined ? '' : met ? 'met' : 'missed'} |`

@@ -1,6 +1,6 @@
 /** The daemon as its operators run it: a process of its own, with everything on, its log in a file. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { quietPort } from '../../test/support/quiet-port.ts'
 import { corpBackend } from '../../test/support/slapd.ts'
 import type { Contender, Running } from '../contender.ts'
-import type { BenchDirectory } from '../directory.ts'
+import { loginRequest } from '../login-request.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const READY_WITHIN_MS = 20_000
@@ -36,7 +36,14 @@ const SECTIONS = {
   lockout: { duration: '12h' },
 }
 
-export function gatehouse({ name, remark, backend, sections, ldaps, localOnly }: GatehouseOptions): Contender {
+export function gatehouse({
+  name,
+  remark,
+  backend,
+  sections,
+  ldaps,
+  localOnly,
+}: GatehouseOptions): Contender {
   return {
     name,
     remark,
@@ -98,20 +105,6 @@ async function untilReady(port: number, child: ChildProcess, logFile: string): P
   }
   child.kill('SIGKILL')
   throw new Error(`the daemon did not get ready:\n${await readFile(logFile, 'utf8')}`)
-}
-
-/** POST /authenticate. Each name has an address of its own, as people have: the lockout counts both. */
-export function loginRequest(username: string, password: string): Buffer {
-  const body = JSON.stringify({ username, password })
-  return Buffer.from(
-    `POST /authenticate HTTP/1.1\r\nHost: gatehouse\r\nContent-Type: application/json\r\nX-Forwarded-For: ${addressOf(username)}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
-}
-
-function addressOf(username: string): string {
-  const [one, two, three] = createHash('sha1').update(username).digest()
-  return `10.${one}.${two}.${three}`
 }
 
 /** A name that nobody has, and that was never asked for before. */

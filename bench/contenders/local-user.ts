@@ -23,4 +23,3 @@ export async function addLocalUser(
   if (typeof password !== 'string') throw new Error(`no password in ${stdout}`)
   return password
 }
-

@@ -1,5 +1,5 @@
-import { join } from 'node:path'
 import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Running } from '../contender.ts'
 import type { BenchPerson } from '../directory.ts'
 import { packTexts, runClient } from '../native.ts'

@@ -3,7 +3,16 @@ import { BindRequest, FilterParser, SearchRequest } from 'ldapts'
 import { corpBaseDn } from '../../test/support/corp.ts'
 
 /** What the preset `openldap` asks for. */
-const ATTRIBUTES = ['entryUUID', 'uid', 'displayName', 'cn', 'mail', 'memberOf', 'pwdAccountLockedTime', 'pwdReset']
+const ATTRIBUTES = [
+  'entryUUID',
+  'uid',
+  'displayName',
+  'cn',
+  'mail',
+  'memberOf',
+  'pwdAccountLockedTime',
+  'pwdReset',
+]
 
 export function bindRequest(messageId: number, dn: string, password: string): Buffer {
   return written(new BindRequest({ messageId, dn, password }))

@@ -11,6 +11,7 @@ const [address = '', atOnce = '1', warmUpS = '1', seconds = '1', serviceFile = '
 const [host = '', port = ''] = address.split(':')
 const service = readFileSync(serviceFile)
 const texts = readTexts(readFileSync(peopleFile))
+const print = (text: string) => void process.stdout.write(`${text}\n`)
 const took: number[] = []
 let next = 0
 let measuring = false
@@ -62,7 +63,7 @@ function bindRequest(dn: Buffer, password: Buffer): Buffer {
 /** Tells each whole message. */
 function onMessage(socket: Socket, take: (message: Buffer) => void): void {
   let rest: Buffer = Buffer.alloc(0)
-  socket.on('data', chunk => {
+  socket.on('data', (chunk: Buffer) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     for (let whole = element(rest, 0); whole; whole = element(rest, 0)) {
       const message = rest.subarray(0, whole.end)
@@ -91,7 +92,8 @@ async function startLogin(): Promise<() => void> {
     const { tag, start } = operation(message)
     const name = element(message, start)
     if (tag === 0x64 && name) dn = Buffer.from(message.subarray(name.start, name.end))
-    else if (tag === 0x65 && message[start + 2] === 0) binder.write(bindRequest(dn, texts[2 * person + 1] ?? dn))
+    else if (tag === 0x65 && message[start + 2] === 0)
+      binder.write(bindRequest(dn, texts[2 * person + 1] ?? dn))
     else throw new Error('nobody was found')
   })
   onMessage(binder, message => {
@@ -106,16 +108,21 @@ const logins = await Promise.all(Array.from({ length: Number(atOnce) }, startLog
 for (const begin of logins) begin()
 setTimeout(() => {
   measuring = true
-  console.log('measuring')
+  print('measuring')
   const began = performance.now()
   const used = process.cpuUsage()
   setTimeout(() => {
-    console.log('measured')
+    print('measured')
     const { user, system } = process.cpuUsage(used)
     took.sort((a, b) => a - b)
     const at = (part: number) => took[Math.floor(took.length * part)] ?? 0
-    const measured = { seconds: (performance.now() - began) / 1000, p50: at(0.5), p99: at(0.99), cpu: (user + system) / 1e6 }
-    console.log(JSON.stringify({ ...measured, kinds: { accepted: took.length } }))
+    const measured = {
+      seconds: (performance.now() - began) / 1000,
+      p50: at(0.5),
+      p99: at(0.99),
+      cpu: (user + system) / 1e6,
+    }
+    print(JSON.stringify({ ...measured, kinds: { accepted: took.length } }))
     process.exit(0)
   }, Number(seconds) * 1000)
 }, Number(warmUpS) * 1000)
