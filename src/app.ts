@@ -30,7 +30,7 @@ import { createPasswordHasher } from './passwords/hasher.ts'
 import { createReloader, type Load, type ReloadResult } from './reload.ts'
 import { openRuntime, type Runtime } from './runtime.ts'
 import { DatabaseError, installationSecret, openDatabase } from './users/database.ts'
-import { ensureFirstAdmin, type FirstAdmin } from './users/first-admin.ts'
+import { type FirstAdmin, prepareFirstAdmin } from './users/first-admin.ts'
 import { createLocalUsers } from './users/local-users.ts'
 import { usersOutOfOrder } from './users/out-of-order.ts'
 import { createUserStore } from './users/store.ts'
@@ -214,12 +214,12 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
     const passwords = createPasswordHasher()
     opened.defer(passwords.close)
     const store = createUserStore({ database, normalise: createUsernameNormaliser([]), clock: systemClock })
+    const makeAdmin = prepareFirstAdmin({ store, passwords })
     return {
       users: createLocalUsers({ store, passwords, log }),
       secret: installationSecret(database),
       databaseOpens: true,
-      ensureAdmin: () =>
-        ensureFirstAdmin({ store, passwords }).catch(error => void tellOutOfOrder(error, log)),
+      ensureAdmin: () => makeAdmin().catch(error => void tellOutOfOrder(error, log)),
     }
   } catch (error) {
     const reason = tellOutOfOrder(error, log)

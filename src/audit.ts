@@ -1,4 +1,5 @@
 /** The audit trail of this configuration: its file, its thread, and what happens when it cannot be written. */
+import { getCompileCacheDir } from 'node:module'
 import type { AuditWorkerData } from './audit-worker.ts'
 import { noAudit } from './authentication/audit.ts'
 import { systemClock } from './authentication/clock.ts'
@@ -24,7 +25,7 @@ export function createAudit(
     log.warn({}, 'audit.enabled is false: nobody can prove later who has logged in')
     return noTrail
   }
-  const data: AuditWorkerData = { file, retentionMs }
+  const data: AuditWorkerData = { file, retentionMs, cached: getCompileCacheDir() !== undefined }
   return createAuditTrail({
     startWriter: createStartWriter(new URL(SCRIPT, import.meta.url), data),
     onFailure,
