@@ -1,5 +1,5 @@
 /**
- * Compiled code from one start to the next: a third of the time to start, and half of it where the types have to be stripped.
+ * Compiled code from one start to the next: about a tenth of the CPU of a start, and a fifth where the types have to be stripped.
  *
  * What is in the cache is run, so it is code, and its folder must be as well kept as the code itself. It lies in the
  * installation's own `node_modules`, where whoever may write can change what runs anyway: never beside the database, which an
