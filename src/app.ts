@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { openAudit } from './audit.ts'
+import { createAudit } from './audit.ts'
 import { systemClock } from './authentication/clock.ts'
 import type { LocalUsers } from './authentication/local-users.ts'
 import type { Log } from './authentication/log.ts'
@@ -30,7 +30,7 @@ import { createPasswordHasher } from './passwords/hasher.ts'
 import { createReloader, type Load, type ReloadResult } from './reload.ts'
 import { openRuntime, type Runtime } from './runtime.ts'
 import { DatabaseError, installationSecret, openDatabase } from './users/database.ts'
-import { ensureFirstAdmin, type FirstAdmin } from './users/first-admin.ts'
+import { type FirstAdmin, prepareFirstAdmin } from './users/first-admin.ts'
 import { createLocalUsers } from './users/local-users.ts'
 import { usersOutOfOrder } from './users/out-of-order.ts'
 import { createUserStore } from './users/store.ts'
@@ -64,12 +64,14 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   const { users, secret, databaseOpens, ensureAdmin } = await openUsers(config, log, opened)
 
   const hashUser = createUserHash(secret)
-  const audit = await openAudit(config, { hashUser, log })
+  const audit = createAudit(config, { hashUser, log })
   let started = false
   opened.defer(async () => {
     if (started) void audit.note({ event: 'sys_shutdown' })
     await audit.close()
   })
+  // Its thread starts while everything else is made.
+  const auditBegun = audit.begin()
   const counts = await openLockoutStore(config, { databaseOpens, log })
   opened.defer(() => counts.close())
   const guesses = createGuessMemory()
@@ -151,6 +153,7 @@ export async function startApp(config: Config, log: Log, load: Load = nothingToL
   opened.defer(async () => {
     await Promise.all([publicServer.close(), adminServer.close()])
   })
+  await auditBegun
   await listenAt('admin', adminServer, config.admin)
   await listenAt('listen', publicServer, config.listen)
   // Only now: a second daemon that finds the ports taken must not take the first one's token away.
@@ -211,12 +214,12 @@ async function openUsers(config: Config, log: Log, opened: AsyncDisposableStack)
     const passwords = createPasswordHasher()
     opened.defer(passwords.close)
     const store = createUserStore({ database, normalise: createUsernameNormaliser([]), clock: systemClock })
+    const makeAdmin = prepareFirstAdmin({ store, passwords })
     return {
       users: createLocalUsers({ store, passwords, log }),
       secret: installationSecret(database),
       databaseOpens: true,
-      ensureAdmin: () =>
-        ensureFirstAdmin({ store, passwords }).catch(error => void tellOutOfOrder(error, log)),
+      ensureAdmin: () => makeAdmin().catch(error => void tellOutOfOrder(error, log)),
     }
   } catch (error) {
     const reason = tellOutOfOrder(error, log)

@@ -1,4 +1,5 @@
 /** The audit trail of this configuration: its file, its thread, and what happens when it cannot be written. */
+import { getCompileCacheDir } from 'node:module'
 import type { AuditWorkerData } from './audit-worker.ts'
 import { noAudit } from './authentication/audit.ts'
 import { systemClock } from './authentication/clock.ts'
@@ -12,20 +13,20 @@ import { createStartWriter } from './observe/audit/writer.ts'
 const SCRIPT = import.meta.url.endsWith('.ts') ? './audit-worker.ts' : './audit-worker.js'
 
 /**
- * Opens the trail. One that cannot be opened does not keep the daemon from starting: with `deny` it answers 503 until it can,
- * and takes it up by itself.
+ * The trail, which `begin` opens. One that cannot be opened does not keep the daemon from starting: with `deny` it answers 503
+ * until it can, and takes it up by itself.
  */
-export async function openAudit(
+export function createAudit(
   { audit }: Pick<Config, 'audit'>,
   { hashUser, log }: { readonly hashUser: HashUser; readonly log: Log },
-): Promise<AuditTrail> {
+): AuditTrail {
   const { file, names, onFailure, retentionMs } = audit
   if (!audit.enabled) {
     log.warn({}, 'audit.enabled is false: nobody can prove later who has logged in')
     return noTrail
   }
-  const data: AuditWorkerData = { file, retentionMs }
-  const trail = createAuditTrail({
+  const data: AuditWorkerData = { file, retentionMs, cached: getCompileCacheDir() !== undefined }
+  return createAuditTrail({
     startWriter: createStartWriter(new URL(SCRIPT, import.meta.url), data),
     onFailure,
     describe: event => describeAttempt(event, names, hashUser),
@@ -33,8 +34,6 @@ export async function openAudit(
     clock: systemClock,
     log,
   })
-  await trail.begin()
-  return trail
 }
 
 const noTrail: AuditTrail = {

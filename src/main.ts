@@ -1,9 +1,7 @@
 #!/usr/bin/env node
 /** The process: argv → command → exit code. */
 import { readFileSync } from 'node:fs'
-import { resolvePlugin } from './backends/registry.ts'
-import { runProgram } from './commands/program.ts'
-import { loadConfig } from './config/load.ts'
+import { useCompileCache } from './compile-cache.ts'
 
 const { version, engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 const needed = Number.parseInt(engines.node.replace('>=', ''), 10)
@@ -13,6 +11,7 @@ if (Number.parseInt(process.versions.node, 10) < needed) {
   )
   process.exit(1)
 }
+useCompileCache()
 
 let outputFailed = false
 process.stdout.on('error', error => {
@@ -25,6 +24,8 @@ process.stdout.on('error', error => {
 // There is nobody left to tell.
 process.stderr.on('error', () => {})
 
+// Only now: imported above, it would be compiled before there is a cache.
+const { runProgram } = await import('./commands/program.ts')
 await runProgram(
   process.argv.slice(2),
   {
@@ -33,8 +34,12 @@ await runProgram(
     stderr: process.stderr,
     env: process.env,
     color: process.stdout.isTTY === true && !process.env.NO_COLOR,
-    loadConfig: (file, readFile) =>
-      loadConfig({ file, env: process.env, resolvePlugin, ...(readFile && { readFile }) }),
+    // Some commands have no use for a configuration.
+    async loadConfig(file, readFile) {
+      const { loadConfig } = await import('./config/load.ts')
+      const { resolvePlugin } = await import('./backends/registry.ts')
+      return loadConfig({ file, env: process.env, resolvePlugin, ...(readFile && { readFile }) })
+    },
     setExitCode: code => {
       process.exitCode = outputFailed && code === 0 ? 1 : code
     },

@@ -17,10 +17,11 @@ interface Import {
 const imports: Import[] = files.flatMap(from => {
   const source = readFileSync(join(root, from), 'utf8')
   const statements = source.matchAll(
-    /^(import|export)( type)?\b[^'"`;]*?\bfrom '([^']+)'|^import '([^']+)'/gm,
+    // The last two: what is loaded only when it is asked for.
+    /^(import|export)( type)?\b[^'"`;]*?\bfrom '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)|\bcreateRequire\(.*\)\('([^']+)'\)/gm,
   )
-  return [...statements].map(([, , type, named, bare]) => {
-    const specifier = named ?? bare ?? ''
+  return [...statements].map(([, , type, named, bare, asked, required]) => {
+    const specifier = named ?? bare ?? asked ?? required ?? ''
     const to = specifier.startsWith('.')
       ? normalize(join(dirname(from), specifier))
       : specifier.startsWith('node:')

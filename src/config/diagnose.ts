@@ -1,7 +1,7 @@
 /** What the validator says about a value → findings at places of the file, with the nearest key. */
 import type { TLocalizedValidationError } from 'typebox/error'
+import { Errors } from 'typebox/schema'
 import { Settings } from 'typebox/system'
-import { Value } from 'typebox/value'
 import { closed } from './closed-schema.ts'
 import type { JsonValue, Origin } from './config.ts'
 import { explain } from './explain.ts'
@@ -73,7 +73,8 @@ function validate(schema: JsonSchema, value: JsonValue): Fault[] {
   // The validator stops at 8 faults by default; an operator wants them all at once.
   Settings.Set({ maxErrors: Number.MAX_SAFE_INTEGER })
   try {
-    return Value.Errors(schema, value).filter(({ keyword }) => keyword !== 'boolean')
+    const [, faults] = Errors(schema, value)
+    return faults.filter(({ keyword }) => keyword !== 'boolean')
   } finally {
     Settings.Set({ maxErrors })
   }

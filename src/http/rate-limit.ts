@@ -1,4 +1,5 @@
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
+import { createRequire } from 'node:module'
+import type * as Limiters from 'rate-limiter-flexible'
 import type { Log } from '../authentication/log.ts'
 import type { Client } from './clients.ts'
 
@@ -13,6 +14,8 @@ export function createThrottles(clients: readonly Client[], log: Log): ReadonlyM
   const throttles = new Map<string, Throttle>()
   for (const { id, rateLimit } of clients) {
     if (rateLimit === undefined) continue
+    // Only here: it brings every database that it could count in, and few apps have a limit.
+    const { RateLimiterMemory }: typeof Limiters = createRequire(import.meta.url)('rate-limiter-flexible')
     const limiter = new RateLimiterMemory({ points: rateLimit.max, duration: rateLimit.perMs / 1000 })
     throttles.set(id, async () => {
       try {
@@ -21,7 +24,7 @@ export function createThrottles(clients: readonly Client[], log: Log): ReadonlyM
       } catch (refusal) {
         // It rejects with its result when the limit is reached, and with an Error when it is broken.
         if (refusal instanceof Error) throw refusal
-        const { consumedPoints, msBeforeNext } = refusal as RateLimiterRes
+        const { consumedPoints, msBeforeNext } = refusal as Limiters.RateLimiterRes
         // Once per window: a flood must not become a flood of log lines (security.md S84).
         if (consumedPoints === rateLimit.max + 1) {
           log.warn(

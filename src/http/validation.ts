@@ -1,7 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
-import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
+import { Compile } from 'typebox/schema'
 import { type Fault, RequestFault } from './request-fault.ts'
 
 /**
@@ -12,7 +12,8 @@ export const compileSchema: FastifySchemaCompiler<TSchema> = ({ schema, httpPart
   const validator = Compile(schema)
   return data => {
     if (validator.Check(data)) return true
-    const faults = validator.Errors(data).flatMap(error => describe(error, httpPart === 'querystring'))
+    const [, errors] = validator.Errors(data)
+    const faults = errors.flatMap(error => describe(error, httpPart === 'querystring'))
     return { error: new RequestFault(...faults) }
   }
 }

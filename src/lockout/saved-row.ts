@@ -4,7 +4,7 @@
  * its boot, and the wall clock for when it has booted meanwhile.
  */
 import { type Static, Type } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile } from 'typebox/schema'
 import type { Clock } from '../authentication/clock.ts'
 import type { LockKind } from '../authentication/lockout.ts'
 import type { Boot } from './boot.ts'

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { type DestinationStream, destination, pino } from 'pino'
-import pretty from 'pino-pretty'
+import type { PinoPretty } from 'pino-pretty'
 import { systemClock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
 import { limitLog } from './log-limit.ts'
@@ -25,6 +26,8 @@ export function createLog(
   terminal: { readonly isTty: boolean; readonly color: boolean },
 ): { readonly log: Log; close(): Promise<void> } {
   if (format === 'pretty' || (format === 'auto' && terminal.isTty)) {
+    // Only here: it takes time at the start, and a daemon that nobody watches does without.
+    const pretty: typeof PinoPretty = createRequire(import.meta.url)('pino-pretty')
     const stream = pretty({
       colorize: terminal.color,
       translateTime: 'SYS:HH:MM:ss.l',

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Secret } from '../../src/authentication/secret.ts'
-import { ensureFirstAdmin } from '../../src/users/first-admin.ts'
+import { ensureFirstAdmin, prepareFirstAdmin } from '../../src/users/first-admin.ts'
 import { randomPassword } from '../../src/users/random-password.ts'
 import { openStore, otherProcess, temporaryPath } from './temporary.ts'
 
@@ -28,6 +28,22 @@ t.test('where there is a user already, nothing is made', async t => {
   store.create({ username: 'alice', groups: [], passwordHash: '$fake' })
   t.equal(await ensureFirstAdmin({ store, passwords }), undefined)
   t.equal(store.list().length, 1)
+})
+
+t.test('what is only prepared is no user yet, and an outage is told by the second step', async t => {
+  const { store } = openStore(t)
+  const make = prepareFirstAdmin({ store, passwords })
+  t.equal(store.list().length, 0)
+  t.equal((await make())?.username, 'admin')
+  t.equal(store.list().length, 1)
+
+  const { store: another } = openStore(t)
+  const hash = () => Promise.reject(new Error('no thread'))
+  const fail = prepareFirstAdmin({ store: another, passwords: { hash } })
+  // Were it unhandled, the process would end here.
+  await new Promise(setImmediate)
+  await t.rejects(fail(), { message: 'no thread' })
+  t.equal(another.list().length, 0)
 })
 
 t.test('of two processes that start at once, one makes the admin', async t => {
