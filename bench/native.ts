@@ -20,6 +20,8 @@ export interface Measured {
   readonly p99: number
   /** Of the client itself, in seconds. */
   readonly cpu: number
+  /** Connections that got no reply in that time. */
+  readonly silent: number
   /** How many replies of each kind. */
   readonly kinds: Readonly<Record<string, number>>
 }

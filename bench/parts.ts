@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { caseOf, type Durations } from './client.ts'
 import { type Contender, NotHere, type Running } from './contender.ts'
-import { peers } from './contenders/all.ts'
+import { keepers, peers } from './contenders/all.ts'
 import { bareRoute } from './contenders/bare-route.ts'
 import { prepareCeiling } from './contenders/ceiling.ts'
 import { gatehouse, nobody } from './contenders/gatehouse.ts'
@@ -62,7 +62,7 @@ export const parts: readonly Part[] = [
     isBase: ({ case: { name } }) => name === CEILING,
     async prepare(bench, started) {
       const cached = gatehouse({ name: CACHED, remark: '`entry_cache: 1h`', backend: { entry_cache: '1h' } })
-      const logins = await startAll([asShipped, cached, ...peers], bench, started)
+      const logins = await startAll([asShipped, cached, ...peers, ...keepers], bench, started)
       return [...(await ceilings(bench)), ...(await rightLogins(logins, bench))]
     },
   },

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Contender, NotHere, type Running } from './contender.ts'
-import { peers } from './contenders/all.ts'
+import { keepers, peers } from './contenders/all.ts'
 import { type BenchDirectory, startDirectory } from './directory.ts'
 import { compileClients, packTexts, runClient } from './native.ts'
 import { cpuSeconds, residentMiB } from './usage.ts'
@@ -20,7 +20,7 @@ const folder = await mkdtemp(join(tmpdir(), 'gatehouse-prove-'))
 await compileClients(folder)
 const directory = await startDirectory(folder, 10_000)
 try {
-  for (const [index, contender] of peers.entries()) {
+  for (const [index, contender] of [...peers, ...keepers].entries()) {
     if (!contender.name.toLowerCase().includes(wanted.toLowerCase())) continue
     await prove(contender, directory, join(folder, `contender-${index}`)).catch(error => {
       const absent = error instanceof NotHere

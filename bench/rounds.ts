@@ -42,6 +42,8 @@ export interface RoundsOptions {
   readonly say: (line: string) => void
 }
 
+const SEVERAL = 10
+
 /** Never rejects for what a contender does: that is in `broken`. */
 export async function runRounds(
   cases: readonly Case[],
@@ -77,10 +79,12 @@ async function measure(
     used.own[at] = cpuSeconds(one.pids)
     used.directory[at] = cpuSeconds([directory])
   }
-  const { kinds, seconds, p50, p99 } = await one.run({ onBegin: () => note(0), onEnd: () => note(1) })
+  const { kinds, seconds, p50, p99, silent } = await one.run({ onBegin: () => note(0), onEnd: () => note(1) })
   const replies = Object.values(kinds).reduce((sum, count) => sum + count, 0)
   if (replies === 0) throw new Error('no reply came')
   const perReply = ([from = 0, to = 0]: number[]) => ((to - from) / replies) * 1e6
+  // Where there was time for several replies on each connection, one without any stands still.
+  const stuck = silent > 0 && replies > SEVERAL * one.connections
   const wrong = Object.entries(kinds).filter(([kind]) => kind !== one.expects)
   return {
     sample: {
@@ -91,7 +95,12 @@ async function measure(
       directoryCpuUs: perReply(used.directory),
       rss: residentMiB(one.pids),
     },
-    strange: wrong.length > 0 ? `replies of another kind: ${JSON.stringify(kinds)}` : undefined,
+    strange:
+      wrong.length > 0
+        ? `replies of another kind: ${JSON.stringify(kinds)}`
+        : stuck
+          ? `${silent} connections stood still`
+          : undefined,
   }
 }
 

@@ -6,12 +6,15 @@ import { dovecot } from './dovecot.ts'
 import { freeradius } from './freeradius.ts'
 import { ldapAuthentication, ldapauthFork } from './node-libraries.ts'
 
+/** They ask the directory for each login. */
 export const peers: readonly Contender[] = [
   freeradius,
   apache,
-  apacheCached,
   dovecot,
   ldapauthFork,
   ldapAuthentication,
   django,
 ]
+
+/** They do not: they keep passwords. Ask them for everybody once before it counts. */
+export const keepers: readonly Contender[] = [apacheCached]

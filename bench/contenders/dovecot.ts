@@ -51,7 +51,7 @@ scope = subtree
 auth_bind = yes
 pass_attrs = uid=user
 pass_filter = (&(objectClass=inetOrgPerson)(uid=%u))
-# On its one connection it puts logins together, and is quicker than sixteen workers with one login each.
+# Over its one connection it is as quick as sixteen workers with one each, for less than half of their CPU.
 blocking = no
 `
 }
@@ -71,7 +71,6 @@ default_internal_group = nogroup
 default_login_user = www-data
 auth_mechanisms = plain
 auth_cache_size = 0
-
 auth_failure_delay = 0
 passdb {
   driver = ldap

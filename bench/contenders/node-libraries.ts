@@ -15,7 +15,7 @@ export const ldapauthFork: Contender = contender(
 
 export const ldapAuthentication: Contender = contender(
   'ldap-authentication',
-  '4.0 on Fastify, one process; it makes new connections for each login',
+  '4.0 on Fastify, one process; it makes new connections for each login, and leaves both open when the password is wrong',
 )
 
 function contender(library: NodeServerOptions['library'], remark: string): Contender {

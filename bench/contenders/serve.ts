@@ -14,7 +14,7 @@ import { ask } from './ask.ts'
 const run = promisify(execFile)
 
 /** For a server's start, its first login included. */
-const START_MS = 30_000
+const START_MS = 60_000
 
 /** A server that has its configuration. */
 export interface Prepared extends Pick<Running, 'protocol' | 'address' | 'request' | 'accepted' | 'refused'> {

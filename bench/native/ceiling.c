@@ -173,6 +173,6 @@ int main(int argc, char **argv) {
     int ready = epoll_wait(poll, events, 256, 1000);
     for (int i = 0; i < ready; i++) receive(events[i].data.ptr);
   }
-  report();
+  report(0);
   return 0;
 }

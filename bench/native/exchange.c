@@ -9,7 +9,8 @@
  * ADDRESS   127.0.0.1:PORT, or the path of a socket
  * REQUESTS  a file of requests, each after its length in four octets, big-endian
  *
- * Prints one line of JSON: replies by kind, the seconds measured, what a reply took (microseconds) and this process's own CPU.
+ * Prints one line of JSON: replies by kind, the seconds measured, what a reply took (microseconds), this process's own CPU, and how
+ * many connections got no reply in that time.
  * What comes during the warm-up is not counted. Exits with 1 when a connection fails.
  */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@ enum { MAX_REPLY = 256 * 1024 };
 struct connection {
   int fd;
   double sent_at;
+  long replies;
   size_t length;
   size_t capacity;
   char *reply;
@@ -103,6 +105,7 @@ static void receive(struct connection *c) {
   if (length == 0) return;
   if (length != c->length) die("more than was asked for");
   count_reply(kind, kind_length, now() - c->sent_at);
+  c->replies += measuring;
   ask(c);
 }
 
@@ -130,6 +133,8 @@ int main(int argc, char **argv) {
     int ready = epoll_wait(poll, events, 256, 1000);
     for (int i = 0; i < ready; i++) receive(events[i].data.ptr);
   }
-  report();
+  int silent = 0;
+  for (int i = 0; i < connections; i++) silent += all[i].replies == 0;
+  report(silent);
   return 0;
 }

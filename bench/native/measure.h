@@ -121,13 +121,13 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* One line of JSON: the seconds that counted, microseconds a reply took, this process's own CPU, and replies by kind. */
-static void report(void) {
+static void report(int silent) {
   double seconds = now() - begun, cpu = own_cpu() - cpu_begun;
   printf("measured\n");
   fflush(stdout);
   qsort(took, took_count, sizeof *took, ascending);
-  printf("{\"seconds\":%.6f,\"p50\":%u,\"p99\":%u,\"cpu\":%.6f,\"kinds\":{", seconds, took_count ? took[took_count / 2] : 0,
-         took_count ? took[(size_t)(took_count * 0.99)] : 0, cpu);
+  printf("{\"seconds\":%.6f,\"p50\":%u,\"p99\":%u,\"cpu\":%.6f,\"silent\":%d,\"kinds\":{", seconds, took_count ? took[took_count / 2] : 0,
+         took_count ? took[(size_t)(took_count * 0.99)] : 0, cpu, silent);
   for (int i = 0; i < kind_count; i++) printf("%s\"%s\":%ld", i ? "," : "", kinds[i].name, kinds[i].count);
   printf("}}\n");
 }
