@@ -1,4 +1,6 @@
 /** What this daemon is to reach in one run with everything on, and whether it did. */
+import { apache } from './contenders/apache.ts'
+import { django } from './contenders/django.ts'
 import { BARE_ROUTE, CACHED, CEILING, LOCKED_OUT, SHIPPED } from './parts.ts'
 import { median, type Result, ratio } from './rounds.ts'
 
@@ -40,9 +42,9 @@ export function targets(results: readonly Result[]): Target[] {
     ...both.map(at => ({
       what: `÷ Apache, uncached, ${at}`,
       least: 1.4,
-      measured: compared(SHIPPED, 'Apache', at),
+      measured: compared(SHIPPED, apache.name, at),
     })),
-    ...both.map(at => ({ what: `÷ Django, ${at}`, least: 10, measured: compared(SHIPPED, 'Django', at) })),
+    ...both.map(at => ({ what: `÷ Django, ${at}`, least: 10, measured: compared(SHIPPED, django.name, at) })),
     ...both.map(at => ({
       what: `locked out ÷ bare Fastify route, ${at}`,
       least: 0.8,
