@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type DestinationStream, destination, pino } from 'pino'
+import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
 import { systemClock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
@@ -64,7 +64,7 @@ function quote(value: string | object): string {
 }
 
 function createPino(level: LogSettings['level'], stream: DestinationStream): Log {
-  return pino(
+  const logger: Logger = pino(
     {
       level,
       base: null,
@@ -73,4 +73,5 @@ function createPino(level: LogSettings['level'], stream: DestinationStream): Log
     },
     stream,
   )
+  return logger
 }
