@@ -9,6 +9,11 @@ export interface Log {
   child(fields: object): Log
   /** Whether lines of this level are written; without it all are. */
   isLevelEnabled?(level: Level): boolean
+  /**
+   * For whoever writes many lines of one kind: true where too many came already, and one more is only counted. It has been counted
+   * then, so that its fields need not be made. Without it every line has to be.
+   */
+  leavesOut?(level: Level, message: string): boolean
 }
 
 export type Level = 'debug' | 'info' | 'warn' | 'error' | 'fatal'

@@ -1,7 +1,7 @@
 import type { AttemptEvent } from '../authentication/attempt-event.ts'
 import type { Log } from '../authentication/log.ts'
 import { createUserHash } from '../authentication/user-hash.ts'
-import { attemptFields, type EventName } from './attempt-fields.ts'
+import { attemptFields, type EventName, eventName } from './attempt-fields.ts'
 
 /**
  * Writes one structured event per attempt. The name is shown only once a backend knew it: what a stranger typed may be
@@ -13,11 +13,14 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
   const hash = createUserHash(secret)
   return event => {
     const { username, subject } = event
+    const [level, message] = [levelOf(event), MESSAGES[eventName(event)]]
+    // In a flood most are left out: their hashes and fields would be for nobody.
+    if (log.leavesOut?.(level, message)) return
     const fields = attemptFields(event, {
       ...(username !== undefined && { user_hash: hash(username) }),
       ...(username !== undefined && subject !== undefined && { user: username }),
     })
-    log[levelOf(event)](fields, MESSAGES[fields.event])
+    log[level](fields, message)
   }
 }
 

@@ -48,15 +48,24 @@ export function limitLog(log: Log, perSecond: number, clock: Pick<Clock, 'now'>)
   }
 
   function admit(level: Level, message: string): boolean {
+    if (leavesOut(level, message)) return false
+    const seen = counts[level]
+    const kind = kindOf(seen, message)
+    seen.set(kind, (seen.get(kind) ?? 0) + 1)
+    return true
+  }
+
+  /** Counts only what is left out. */
+  function leavesOut(level: Level, message: string): boolean {
     if (clock.now() - began >= SECOND_MS) flush()
     const seen = counts[level]
-    const kind = seen.size < MOST_CLASSES || seen.has(message) ? message : 'any'
-    const count = (seen.get(kind) ?? 0) + 1
-    seen.set(kind, count)
-    if (count <= perSecond) return true
+    const kind = kindOf(seen, message)
+    const count = seen.get(kind) ?? 0
+    if (count < perSecond) return false
+    seen.set(kind, count + 1)
     // Also when nothing more is logged after the flood.
     timer ??= setTimeout(flush, SECOND_MS).unref()
-    return false
+    return true
   }
 
   function limited(inner: Log): Log {
@@ -67,7 +76,12 @@ export function limitLog(log: Log, perSecond: number, clock: Pick<Clock, 'now'>)
       error: (fields, message) => void (admit('error', message) && inner.error(fields, message)),
       fatal: (fields, message) => inner.fatal(fields, message),
       child: fields => limited(inner.child(fields)),
+      leavesOut: (level, message) => level !== 'fatal' && leavesOut(level, message),
     }
   }
   return { log: limited(log), flush }
+}
+
+function kindOf(seen: ReadonlyMap<string, number>, message: string): string {
+  return seen.size < MOST_CLASSES || seen.has(message) ? message : 'any'
 }

@@ -72,3 +72,19 @@ t.test('who, from where, through which app, what each backend said and how long 
   const plain = write({ subject: 'corp:1' })?.fields
   t.notOk(plain && ('shared' in plain || 'ignored' in plain), 'what is not so is not said')
 })
+
+t.test('of an attempt whose line is left out, nothing is made for it', async t => {
+  const log = createLogRecorder()
+  const asked: string[] = []
+  const limited = {
+    ...log,
+    leavesOut: (level: string, message: string) => asked.push(`${level} ${message}`) > 1,
+  }
+  const attemptLog = createAttemptLog(limited, new Uint8Array(32))
+  const left: AttemptEvent = { ...EVENT, verdict: 'locked_out' }
+  Object.defineProperty(left, 'steps', { get: () => t.fail('nobody reads it') })
+  attemptLog(EVENT)
+  attemptLog(left)
+  t.equal(log.lines.length, 1)
+  t.same(asked, ['info logged in', 'warn refused: locked out here'])
+})

@@ -48,6 +48,26 @@ t.test('child logs are counted with their parent, and keep their fields', async 
   t.equal(recorder.lines.length, 3)
 })
 
+t.test(
+  'whoever asks first need not make a line that is left out, and it is counted all the same',
+  async t => {
+    const { log, clock, recorder } = create()
+    const child = log.child({ request_id: 'r-1' })
+    let made = 0
+    for (let line = 0; line < 10; line++) {
+      if (child.leavesOut?.('warn', 'refused')) continue
+      made++
+      child.warn({ line }, 'refused')
+    }
+    t.equal(made, 3)
+    t.equal(log.leavesOut?.('info', 'refused'), false, 'another kind')
+    t.equal(log.leavesOut?.('fatal', 'refused'), false)
+    clock.advance(1_000)
+    t.equal(log.leavesOut?.('warn', 'refused'), false, 'another second')
+    t.match(recorder.lines.slice(3), [{ level: 'warn', fields: { suppressed: 7, of: 'refused' } }])
+  },
+)
+
 t.test('what wakes somebody up is never left out', async t => {
   const { log, recorder } = create()
   for (let line = 0; line < 10; line++) log.fatal({}, 'the service password is refused')

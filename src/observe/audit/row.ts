@@ -6,7 +6,7 @@
  * Numbers are big-endian; everything but the body has a fixed length, and the body is last, so no two different rows are the
  * same octets. The body is JSON, and its octets are what counts: nobody has to write it again to verify it.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { hash as digestOf, randomUUID } from 'node:crypto'
 
 /** What somebody wants to have written down. */
 export interface Entry {
@@ -34,16 +34,25 @@ export interface Head {
 export const ORIGIN: Uint8Array = new Uint8Array(32)
 
 const DOMAIN = Buffer.from('gatehouse-audit-1\n')
-const HEADER_BYTES = DOMAIN.length + ORIGIN.length + 8 + 8
+const SEQ_AT = DOMAIN.length + ORIGIN.length
+const BODY_AT = SEQ_AT + 8 + 8
+/** Of what most bodies take, in octets. */
+const USUAL_BYTES = 4_096
+
+/** What is hashed, put together here again and again: it holds nothing that is not in the trail. */
+let octets = Buffer.alloc(BODY_AT + USUAL_BYTES)
+octets.set(DOMAIN)
 
 /** The hash of a row, 32 octets. */
 export function hashOf(before: Uint8Array, { seq, at, body }: Omit<Row, 'hash'>): Buffer {
-  const header = Buffer.allocUnsafe(HEADER_BYTES)
-  DOMAIN.copy(header)
-  header.set(before, DOMAIN.length)
-  const end = header.writeBigUInt64BE(BigInt(seq), DOMAIN.length + ORIGIN.length)
-  header.writeBigInt64BE(BigInt(at), end)
-  return createHash('sha256').update(header).update(body).digest()
+  // No UTF-16 unit becomes more than three octets.
+  const most = BODY_AT + body.length * 3
+  if (octets.length < most) octets = Buffer.concat([DOMAIN], most)
+  octets.set(before, DOMAIN.length)
+  const end = octets.writeBigUInt64BE(BigInt(seq), SEQ_AT)
+  octets.writeBigInt64BE(BigInt(at), end)
+  const length = BODY_AT + octets.write(body, BODY_AT)
+  return digestOf('sha256', octets.subarray(0, length), 'buffer')
 }
 
 /** @param before undefined for the first one */

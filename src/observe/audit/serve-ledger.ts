@@ -1,7 +1,7 @@
 /** The inside of the thread: batches come, answers go. It opens the file anew after everything that goes wrong. */
 import type { MessagePort } from 'node:worker_threads'
 import { type AuditTable, createLedger, type Ledger } from './ledger.ts'
-import type { Answer, Batch, Order } from './worker-messages.ts'
+import { type Answer, type Batch, batchOf, type Order } from './worker-messages.ts'
 
 export interface LedgerOptions {
   /** @throws Error when it cannot be used; the message says why */
@@ -58,13 +58,11 @@ export function serveLedger(port: MessagePort, { open, retentionMs }: LedgerOpti
   }
 
   port.on('message', (order: Order) => {
-    switch (order.order) {
-      case 'write':
-        port.postMessage(write(order.batch))
-        return
-      case 'close':
-        letGo()
-        port.close()
+    if (order !== 'close') {
+      port.postMessage(write(batchOf(order)))
+      return
     }
+    letGo()
+    port.close()
   })
 }

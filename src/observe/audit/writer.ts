@@ -1,6 +1,6 @@
 /** The thread that writes the audit trail, as the daemon sees it. */
 import { Worker } from 'node:worker_threads'
-import type { Answer, Batch, Order } from './worker-messages.ts'
+import { type Answer, type Batch, type Order, orderOf } from './worker-messages.ts'
 
 export interface Writer {
   /** One at a time: the next one after the answer. */
@@ -49,10 +49,10 @@ export function createStartWriter(script: URL, workerData: unknown): StartWriter
       worker.postMessage(order)
     }
     return {
-      write: batch => send({ order: 'write', batch }),
+      write: batch => send(orderOf(batch)),
       async close() {
         closing = true
-        send({ order: 'close' })
+        send('close')
         const late = setTimeout(() => {
           // A thread that hangs in the kernel cannot be ended either.
           void worker.terminate()
