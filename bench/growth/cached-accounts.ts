@@ -11,14 +11,14 @@ const MOST_KEPT = 10_000
 export function cachedAccounts(size: number, times: number): readonly Figure[] {
   const before = heldMiB()
   const cache = createEntryCache(3_600_000, systemClock)
-  for (let index = 0; index < size; index++) cache.put(user`user${index}`, entryOf(index))
+  for (let index = 0; index < size; index++) cache.put(usernameOf(index), entryOf(index))
   const held = heldMiB() - before
   const kept = Math.min(size, MOST_KEPT)
   const newest = (index: number) => size - 1 - (index % kept)
-  const hit = timed(times, index => cache.get(user`user${newest(index))) !== undefined)
-  const miss = timed(times, index => cache.get(user`user${size + index)) === undefined)
+  const hit = timed(times, index => cache.get(usernameOf(newest(index))) !== undefined)
+  const miss = timed(times, index => cache.get(usernameOf(size + index)) === undefined)
   let found = 0
-  for (let index = 0; index < size; index++) if (cache.get(user`user${index}`) !== undefined) found++
+  for (let index = 0; index < size; index++) if (cache.get(usernameOf(index)) !== undefined) found++
   return [
     { name: 'kept', value: found, unit: '' },
     { name: 'found', value: hit, unit: 'µs', flatAbove: 2 },
@@ -36,7 +36,7 @@ function timed(times: number, isAsItShould: (index: number) => boolean): number 
   return (user + system) / times
 }
 
-function user`user${index: number) {
+function usernameOf(index: number) {
   const name = `user${index}`
   return { text: name, typed: name, user: name }
 }
