@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { cachedAccounts } from './cached-accounts.ts'
 import { countedAccounts } from './counted-accounts.ts'
+import { knownPeople } from './known-people.ts'
 import { localAccounts } from './local-accounts.ts'
 import { count, type Row, type Scope } from './row.ts'
 
@@ -25,6 +26,11 @@ export async function accounts(scope: Scope): Promise<readonly Row[]> {
         figures: await countedAccounts(size, memory, times),
       })
     }
+  }
+  for (const size of scope.short ? [100, 4_000] : [100, 1_000, 2_000, 4_000, 10_000, 100_000]) {
+    scope.say(`${count(size)} people known to the lockout`)
+    const figures = await knownPeople(join(scope.folder, `known-${size}.db`), size, times)
+    rows.push({ question: 'People known to the lockout', size: count(size), figures })
   }
   for (const size of sizes) {
     scope.say(`${count(size)} local users`)

@@ -105,7 +105,8 @@ async function tryToFail(lockout: Lockout, index: number): Promise<string | unde
   return undefined
 }
 
-async function accept(lockout: Lockout, index: number): Promise<void> {
+/** A right password, from the start to the end. */
+export async function accept(lockout: Lockout, index: number): Promise<void> {
   const reservation = await lockout.reserve(asker(index))
   if (!reservation.admitted) throw new Error(`account ${index} is refused as ${reservation.reason}`)
   const subject = `corp:${index}`
