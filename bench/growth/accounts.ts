@@ -10,7 +10,7 @@ import { count, type Row, type Scope } from './row.ts'
 const MEMORIES = [64, 1024]
 
 export async function accounts(scope: Scope): Promise<readonly Row[]> {
-  const sizes = scope.short ? [10, 1_000, 10_000] : [10, 1_000, 100_000, 1_000_000]
+  const sizes = scope.short ? [10, 5_000] : [10, 1_000, 100_000, 1_000_000]
   const times = scope.short ? 3_000 : 20_000
   const rows: Row[] = []
   // Compiled before the first size, or that would pay for it.
