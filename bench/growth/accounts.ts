@@ -37,9 +37,13 @@ export async function accounts(scope: Scope): Promise<readonly Row[]> {
     const figures = await localAccounts(join(scope.folder, `${size}.db`), size, times)
     rows.push({ question: 'Local users', size: count(size), figures })
   }
-  cachedAccounts(10_000, times)
+  await cachedAccounts(10_000, times)
   for (const size of sizes) {
-    rows.push({ question: 'Entries in the cache', size: count(size), figures: cachedAccounts(size, times) })
+    rows.push({
+      question: 'Entries in the cache',
+      size: count(size),
+      figures: await cachedAccounts(size, times),
+    })
   }
   return rows
 }

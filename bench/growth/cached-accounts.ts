@@ -8,11 +8,11 @@ import type { Figure } from './row.ts'
 const MOST_KEPT = 10_000
 
 /** So many people put into the cache of one backend, and what it costs to ask it. */
-export function cachedAccounts(size: number, times: number): readonly Figure[] {
-  const before = heldMiB()
+export async function cachedAccounts(size: number, times: number): Promise<readonly Figure[]> {
+  const before = await heldMiB()
   const cache = createEntryCache(3_600_000, systemClock)
   for (let index = 0; index < size; index++) cache.put(usernameOf(index), entryOf(index))
-  const held = heldMiB() - before
+  const held = (await heldMiB()) - before
   const kept = Math.min(size, MOST_KEPT)
   const newest = (index: number) => size - 1 - (index % kept)
   const hit = timed(times, index => cache.get(usernameOf(newest(index))) !== undefined)

@@ -31,10 +31,10 @@ export async function countedAccounts(
   times: number,
 ): Promise<readonly Figure[]> {
   const clock = createFakeClock()
-  const before = heldMiB()
+  const before = await heldMiB()
   const { lockout, store } = openLockout(clock, memory)
   for (let index = 0; index < size; index++) await fail(lockout, index)
-  const held = heldMiB() - before
+  const held = (await heldMiB()) - before
   const { records = {}, bytes = 0 } = store.report()
   const stepMs = WINDOW_MS / size
   const failing = await cpuMicros(times, index => {
