@@ -55,7 +55,8 @@ async function answer(name: string): Promise<void> {
   await mkdir(folder)
   const say = (line: string) => void process.stderr.write(`${name}: ${line}\n`)
   try {
-    const rows = await ask({ short: values.short, folder, clients: root, say })
+    const complain = (line: string) => void broken.push(`${name}: ${line}`)
+    const rows = await ask({ short: values.short, folder, clients: root, say, complain })
     const tables = toTables(rows)
     process.stdout.write(`${tables}\n\n`)
     broken.push(...grown(rows))

@@ -81,6 +81,7 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
   const slope = slopeOf(samples.slice(samples.length >> 1))
   // In the short form nothing is warm yet: it shows that nobody is refused who should not be.
   const verdict = scope.short ? 'too short to tell' : slope < FLAT ? 'flat' : 'it grows'
+  if (!scope.short && slope >= FLAT) scope.complain(`RSS grows by ${slope.toFixed(2)} MiB for 100,000 logins`)
   return [
     ...samples.map(({ logins, figures }) => ({ question: 'Memory', size: count(logins), figures })),
     {

@@ -29,6 +29,8 @@ export interface Scope {
   readonly clients: string
   /** Where it stands, for whoever waits. */
   say(line: string): void
+  /** Something grows that must not, and the tables are still worth printing. */
+  complain(line: string): void
 }
 
 /** So many times the least of a figure that should be flat is growth beyond any doubt, however busy the machine is. */
