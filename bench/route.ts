@@ -174,6 +174,7 @@ for (let round = 1; round <= rounds; round++) {
 }
 const bases = figures.get(bareRoute.name) ?? []
 for (const [name, own] of figures) {
+  if (own.length === 0) continue
   const ratio = median(own.map(({ perSecond }, index) => perSecond / (bases[index]?.perSecond ?? Number.NaN)))
   say(
     `median  ${name.padEnd(20)} ratio ${ratio.toFixed(2)}  CPU ${median(own.map(({ cpu }) => cpu)).toFixed(1)} µs, ` +

@@ -92,20 +92,15 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
     }
 
     try {
-      const answer = await withDeadline(timeoutMs, signal => {
-        // First in line, so that a backend that wakes up on the abort finds the door shut.
-        signal.addEventListener('abort', () => {
+      const answer = await withDeadline(
+        timeoutMs,
+        signal =>
+          counted({ username, password, signal, log, mayVerify, ...(note && { note: whileAsked(note) }) }),
+        // Before the abort, so that a backend that wakes up on it finds the door shut.
+        () => {
           over = true
-        })
-        return counted({
-          username,
-          password,
-          signal,
-          log,
-          mayVerify,
-          ...(note && { note: whileAsked(note) }),
-        })
-      })
+        },
+      )
       over = true
       if (refusal !== undefined) return { kind: 'refused', refusal }
       if (deny && found !== undefined) return denyFound({ outcome: 'deny', reason: 'on the deny list' })

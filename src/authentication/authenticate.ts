@@ -1,12 +1,14 @@
 /**
  * The use case: normalise → reserve → chain → commit | release → audit, and one event (lockout.md, Order of work).
  */
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { AttemptEvent } from './attempt-event.ts'
 import { type Audit, NOT_AUDITED, noAudit } from './audit.ts'
 import { admits, type Caller, showTo } from './caller.ts'
 import type { Chain, ChainResult, ChainVerdict } from './chain.ts'
 import type { Clock } from './clock.ts'
+import { lazyChild } from './lazy-child.ts'
+import { createLikeAttempts } from './like-attempts.ts'
 import type { Lockout, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import { isHeld, type Pace } from './pace.ts'
@@ -55,8 +57,7 @@ type Ending = Pick<AttemptEvent, 'subject' | 'reason' | 'steps' | 'locked' | 'ig
 export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   const { chain, lockout, normalise, clock, log, audit = noAudit, onAttempt, timing } = parts
   const { passwordTag = createPasswordTag(randomBytes(32)) } = parts
-  const underWay = new Map<string, Promise<Ending>>()
-  const digestKey = randomBytes(32)
+  const underWay = createLikeAttempts<Ending>()
 
   return async function authenticate(request) {
     const startedAt = clock.now()
@@ -121,26 +122,33 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
     if (request.explain !== undefined) {
       return { ending: await attemptOnce(request, name.username), shared: false }
     }
-    const likeness = likenessOf(request, name.username)
-    const leader = underWay.get(likeness)
+    const likeness = {
+      caller: request.caller.id,
+      address: request.address,
+      name: name.username.typed,
+      password: request.password,
+    }
+    const leader = underWay.find(likeness)
     if (leader !== undefined) return { ending: { ...(await leader), locked: false }, shared: true }
-    const attempt = attemptOnce(request, name.username)
-    underWay.set(likeness, attempt)
-    try {
-      return { ending: await attempt, shared: false }
-    } finally {
-      underWay.delete(likeness)
+    return {
+      ending: await underWay.share(likeness, attemptOnce(request, name.username)),
+      shared: false,
     }
   }
 
   async function attemptOnce(request: AuthenticationRequest, username: Username): Promise<Ending> {
     // What cannot be answered is not tried.
     if (!audit.admits()) return { verdict: UNAVAILABLE, reason: NOT_AUDITED, steps: [], locked: false }
+    let tag: number | undefined
     const reservation = await lockout.reserve({
       name: username.text,
       address: request.address,
       caller: request.caller.id,
-      passwordTag: passwordTag(request.password),
+      // Only failures are told apart by it.
+      get passwordTag() {
+        tag ??= passwordTag(request.password)
+        return tag
+      },
     })
     if (!reservation.admitted) return refused(reservation)
     const { lease, ignored } = reservation
@@ -151,7 +159,7 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
         password: request.password,
         ...(request.caller.backends !== undefined && { allowed: request.caller.backends }),
         claim: lease.claim,
-        log: log.child({ request_id: request.requestId }),
+        log: lazyChild(log, { request_id: request.requestId }),
         ...(request.explain !== undefined && { explained: true }),
       })
     } catch (error) {
@@ -168,16 +176,6 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       locked,
       ...(ignored && { ignored }),
     }
-  }
-
-  function likenessOf({ caller, address, password }: AuthenticationRequest, username: Username): string {
-    const hmac = createHmac('sha256', digestKey)
-    // As typed: two domains of one realm are one name for counting, but a mail address may be somebody else's.
-    // Length-prefixed, so that no two different tuples are the same bytes (advisories.md 8, 43).
-    const add = (octets: Buffer) => hmac.update(`${octets.length}:`).update(octets)
-    for (const part of [caller.id, address, username.typed]) add(Buffer.from(part))
-    password.octets(add)
-    return hmac.digest('base64')
   }
 }
 

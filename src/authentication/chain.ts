@@ -26,6 +26,7 @@ import type { Backend, Fact } from './backend.ts'
 import { chargeFor } from './charge.ts'
 import type { Clock } from './clock.ts'
 import { timeFor } from './deadline.ts'
+import { lazyChild } from './lazy-child.ts'
 import type { Charge, Lease } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { AccountState, Identity, User, Warning } from './outcome.ts'
@@ -164,7 +165,7 @@ function askOne(
     username: request.username,
     password: request.password,
     claim: request.claim,
-    log: request.log.child({ backend: link.backend.id }),
+    log: lazyChild(request.log, { backend: link.backend.id }),
     timeoutMs: timeFor(link.timeoutMs, leftMs),
     ...(facts && { note: (fact: Fact) => void facts.push(fact) }),
   })

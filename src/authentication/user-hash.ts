@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createKeyedHash } from './keyed-hash.ts'
 
 /** Sixteen hex digits for a normalised name. */
 export type HashUser = (name: string) => string
@@ -10,5 +10,6 @@ export type HashUser = (name: string) => string
  * @param secret the installation's
  */
 export function createUserHash(secret: Uint8Array): HashUser {
-  return name => createHmac('sha256', secret).update('user_hash:').update(name).digest('hex').slice(0, 16)
+  const hash = createKeyedHash(secret, 'user_hash:')
+  return name => hash(name, 'hex').slice(0, 16)
 }

@@ -69,7 +69,9 @@ export function createConnections(): Connections {
       }
       server.prependListener('request', ({ socket }, response) => {
         // Finished ones are dropped here, which is cheaper than listening for the end of each.
-        open.set(socket, [...(open.get(socket) ?? []).filter(isUnfinished), response])
+        const replies = open.get(socket)
+        if (replies === undefined) open.set(socket, [response])
+        else remember(replies, response)
       })
     },
 
@@ -89,6 +91,12 @@ export function createConnections(): Connections {
       }, graceMs).unref()
     },
   }
+}
+
+function remember(replies: ServerResponse[], response: ServerResponse): void {
+  // Without pipelining there is one at most, and its reply has left.
+  if (replies.length === 1 && replies[0]?.writableFinished) replies[0] = response
+  else replies.splice(0, replies.length, ...replies.filter(isUnfinished), response)
 }
 
 function isUnfinished(reply: ServerResponse): boolean {

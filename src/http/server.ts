@@ -215,8 +215,11 @@ function createServer(
   }
 }
 
+const FIXED = Object.entries(FIXED_HEADERS)
+
 function stamp(request: FastifyRequest, reply: FastifyReply): void {
-  reply.headers(FIXED_HEADERS).header('x-request-id', request.id)
+  for (const [name, value] of FIXED) reply.header(name, value)
+  reply.header('x-request-id', request.id)
 }
 
 /** Query strings end up in the logs of proxies (security.md S60), so whoever sends a password there must hear of it. */

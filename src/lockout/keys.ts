@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto'
 import { isIPv4 } from 'node:net'
+import { createKeyedHash } from '../authentication/keyed-hash.ts'
 import type { LockKind } from '../authentication/lockout.ts'
 
 /**
@@ -24,11 +24,13 @@ const IPV4_MAPPED = /^(?:0+:){5}ffff:/
 
 /** HMAC-SHA-256 (RFC 2104) under a secret of the installation, so that neither a dump nor a journal tells names. */
 export function createLockoutKeys(secret: Uint8Array): LockoutKeys {
+  const hash = createKeyedHash(secret)
+
   function keyOf(...parts: readonly string[]): string {
     let tuple = ''
     // Length-prefixed, so that no two different tuples are the same bytes.
     for (const part of parts) tuple += `${Buffer.byteLength(part)}:${part}`
-    return createHmac('sha256', secret).update(tuple).digest('base64url')
+    return hash(tuple, 'base64url')
   }
   return {
     account: account => keyOf('account', ...partsOf(account)),

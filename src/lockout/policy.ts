@@ -89,7 +89,12 @@ export function admit(record: LockoutRecord, limit: Limit, nowMs: number, accoun
   const surplusMs = surplusFor(failures, limit, nowMs)
   if (surplusMs > 0) return { outcome: 'locked', retryAfterMs: surplusMs }
   if (inFlight.length >= places) return { outcome: 'no_place' }
-  if (limit.accounts !== undefined && accountsOf(failures, [...inFlight, account]).size > limit.accounts) {
+  if (
+    limit.accounts !== undefined &&
+    // So few can't be too many.
+    failures.length + inFlight.length + 1 > limit.accounts &&
+    accountsOf(failures, [...inFlight, account]).size > limit.accounts
+  ) {
     return { outcome: 'no_place' }
   }
   return { outcome: 'admitted', record: { ...record, failures, inFlight: [...inFlight, account] } }
@@ -112,7 +117,9 @@ export function fail(
   const isLast =
     isHalfOpen(lock, limit, nowMs) ||
     failures.length >= limit.maxAttempts ||
-    (limit.accounts !== undefined && accountsOf(failures, []).size >= limit.accounts)
+    (limit.accounts !== undefined &&
+      failures.length >= limit.accounts &&
+      accountsOf(failures, []).size >= limit.accounts)
   if (!isLast) return { record: { ...record, failures }, locked: false }
   const tier = isRemembered(lock, nowMs) ? lock.tier + 1 : 1
   const untilMs = nowMs + lockDuration(limit, tier, random)
@@ -212,12 +219,16 @@ function recent(failures: readonly Failure[], limit: Limit, nowMs: number): read
 function surplusFor(failures: readonly Failure[], limit: Limit, nowMs: number): number {
   const { maxAttempts, accounts, windowMs, sinceLast } = limit
   let over = failures[failures.length - maxAttempts]
-  if (accounts !== undefined && accountsOf(failures, []).size >= accounts) over ??= failures[0]
+  if (accounts !== undefined && failures.length >= accounts && accountsOf(failures, []).size >= accounts) {
+    over ??= failures[0]
+  }
   if (over === undefined) return 0
   const since = sinceLast ? failures.at(-1) : over
   return (since?.atMs ?? nowMs) + windowMs - nowMs
 }
 
 function accountsOf(failures: readonly Failure[], more: readonly string[]): ReadonlySet<string> {
-  return new Set([...failures.map(({ account }) => account), ...more])
+  const accounts = new Set(more)
+  for (const { account } of failures) accounts.add(account)
+  return accounts
 }
