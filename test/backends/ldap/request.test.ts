@@ -90,42 +90,46 @@ t.test('every search is written as ldapts writes it, with or without a page', as
   const page = fc.option(fc.record({ size: count, cookie: fc.option(octets, { nil: undefined }) }), {
     nil: undefined,
   })
-  t.doesNotThrow(() => fc.assert(
-    fc.property(id, search, count, page, (messageId, { base: baseDN, ...search }, timeLimit, page) => {
-      const value = page && { size: page.size, ...(page.cookie && { cookie: page.cookie }) }
-      const controls = value ? [new PagedResultsControl({ value })] : []
-      const reference = new SearchRequest({ messageId, baseDN, ...search, timeLimit, controls }).write()
-      const control = page && pageControl(page.size, page.cookie)
-      const ask = () => searchRequest(messageId, { base: baseDN, ...search }, timeLimit, control)
-      assert.deepEqual(ask(), reference)
-      // Its attributes are known by now.
-      assert.deepEqual(ask(), reference)
-    }),
-    { numRuns: runs(400) },
-  ))
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(id, search, count, page, (messageId, { base: baseDN, ...search }, timeLimit, page) => {
+        const value = page && { size: page.size, ...(page.cookie && { cookie: page.cookie }) }
+        const controls = value ? [new PagedResultsControl({ value })] : []
+        const reference = new SearchRequest({ messageId, baseDN, ...search, timeLimit, controls }).write()
+        const control = page && pageControl(page.size, page.cookie)
+        const ask = () => searchRequest(messageId, { base: baseDN, ...search }, timeLimit, control)
+        assert.deepEqual(ask(), reference)
+        // Its attributes are known by now.
+        assert.deepEqual(ask(), reference)
+      }),
+      { numRuns: runs(400) },
+    ),
+  )
 })
 
 t.test('every bind is written as ldapts writes it, and so is all else that is asked', async t => {
   const password = fc.string({ minLength: 1, maxLength: 300 })
-  t.doesNotThrow(() => fc.assert(
-    fc.property(id, text, password, fc.boolean(), (messageId, dn, password, policy) => {
-      const controls = policy ? [new PasswordPolicyControl()] : []
-      assert.deepEqual(
-        bindRequest(messageId, dn, new Secret(password), policy ? ASK_POLICY : undefined),
-        new BindRequest({ messageId, dn, password, controls }).write(),
-      )
-      assert.deepEqual(
-        externalBindRequest(messageId),
-        new BindRequest({ messageId, mechanism: 'EXTERNAL' }).write(),
-      )
-      assert.deepEqual(unbindRequest(messageId), new UnbindRequest({ messageId }).write())
-      assert.deepEqual(
-        extendedRequest(messageId, '1.3.6.1.4.1.1466.20037'),
-        new ExtendedRequest({ messageId, oid: '1.3.6.1.4.1.1466.20037' }).write(),
-      )
-    }),
-    { numRuns: runs(300) },
-  ))
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(id, text, password, fc.boolean(), (messageId, dn, password, policy) => {
+        const controls = policy ? [new PasswordPolicyControl()] : []
+        assert.deepEqual(
+          bindRequest(messageId, dn, new Secret(password), policy ? ASK_POLICY : undefined),
+          new BindRequest({ messageId, dn, password, controls }).write(),
+        )
+        assert.deepEqual(
+          externalBindRequest(messageId),
+          new BindRequest({ messageId, mechanism: 'EXTERNAL' }).write(),
+        )
+        assert.deepEqual(unbindRequest(messageId), new UnbindRequest({ messageId }).write())
+        assert.deepEqual(
+          extendedRequest(messageId, '1.3.6.1.4.1.1466.20037'),
+          new ExtendedRequest({ messageId, oid: '1.3.6.1.4.1.1466.20037' }).write(),
+        )
+      }),
+      { numRuns: runs(300) },
+    ),
+  )
 })
 
 t.test('a name of a megabyte is written whole, and the next message is as short as ever', async t => {
@@ -144,10 +148,7 @@ t.test('a name of a megabyte is written whole, and the next message is as short 
 })
 
 t.test('a filter that is typed means the same to ldapts when it reads what we wrote', async t => {
-  for (const typed of [
-    '(&(objectClass=person)(|(uid=a\\2a)(mail=*))(!(cn>=b)))',
-    '(cn=a*b*c)',
-  ]) {
+  for (const typed of ['(&(objectClass=person)(|(uid=a\\2a)(mail=*))(!(cn>=b)))', '(cn=a*b*c)']) {
     const message = searchRequest(
       2,
       { base: '', scope: 'sub', filter: FilterParser.parseString(typed), attributes: [], sizeLimit: 0 },
@@ -184,37 +185,39 @@ const answer = fc.oneof(
 )
 
 t.test('every result is read as ldapts wrote it', async t => {
-  t.doesNotThrow(() => fc.assert(
-    fc.property(id, count, fc.string({ maxLength: 300 }), (id, code, said) => {
-      for (const [tag, to] of [
-        [0x61, 'bind'],
-        [0x65, 'search'],
-        [0x78, 'extended'],
-      ] as const) {
-        const writer = new BerWriter()
-        writer.startSequence()
-        writer.writeInt(id)
-        writer.startSequence(tag)
-        writer.writeEnumeration(code)
-        writer.writeString('dc=matched')
-        writer.writeString(said)
-        writer.endSequence()
-        writer.startSequence(0xa0)
-        const cookie = Buffer.from(said)
-        new PagedResultsControl({ value: { size: code, cookie } }).write(writer)
-        new PasswordPolicyControl({ value: { error: 1 } }).write(writer)
-        writer.endSequence()
-        writer.endSequence()
-        const read = readResponse(writer.buffer)
-        assert.equal(read.id, id)
-        assert.equal(read.to, to)
-        assert.equal(read.result?.code, code)
-        assert.equal(read.result?.message, Buffer.from(said).toString('utf8', 0, 1_000))
-        assert.deepEqual(readCookie(read.result?.controls ?? new Map()), said === '' ? undefined : cookie)
-        assert.deepEqual(readPolicy(read.result?.controls ?? new Map()), { error: 'account_locked' })
-      }
-    }),
-    { numRuns: runs(200) },
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(id, count, fc.string({ maxLength: 300 }), (id, code, said) => {
+        for (const [tag, to] of [
+          [0x61, 'bind'],
+          [0x65, 'search'],
+          [0x78, 'extended'],
+        ] as const) {
+          const writer = new BerWriter()
+          writer.startSequence()
+          writer.writeInt(id)
+          writer.startSequence(tag)
+          writer.writeEnumeration(code)
+          writer.writeString('dc=matched')
+          writer.writeString(said)
+          writer.endSequence()
+          writer.startSequence(0xa0)
+          const cookie = Buffer.from(said)
+          new PagedResultsControl({ value: { size: code, cookie } }).write(writer)
+          new PasswordPolicyControl({ value: { error: 1 } }).write(writer)
+          writer.endSequence()
+          writer.endSequence()
+          const read = readResponse(writer.buffer)
+          assert.equal(read.id, id)
+          assert.equal(read.to, to)
+          assert.equal(read.result?.code, code)
+          assert.equal(read.result?.message, Buffer.from(said).toString('utf8', 0, 1_000))
+          assert.deepEqual(readCookie(read.result?.controls ?? new Map()), said === '' ? undefined : cookie)
+          assert.deepEqual(readPolicy(read.result?.controls ?? new Map()), { error: 'account_locked' })
+        }
+      }),
+      { numRuns: runs(200) },
+    ),
   )
 })
 
@@ -258,7 +261,7 @@ t.test(
         }
       }),
       { numRuns: runs(1_500) },
-    ))
+    )
     for (const [what, times] of Object.entries(seen)) t.ok(times > 50, `${what}: ${times}`)
   },
 )
