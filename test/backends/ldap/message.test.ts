@@ -107,6 +107,9 @@ t.test('what is no message, or only half of one, is refused', async t => {
   for (const [what, hex] of Object.entries(refused)) {
     t.throws(() => readResponse(Buffer.from(hex.replaceAll(' ', ''), 'hex')), MalformedMessage, what)
   }
+  for (const hex of ['3000', '3003020102', '30023000', '300502010261003000']) {
+    t.throws(() => readResponse(Buffer.from(hex, 'hex')), /it is no LDAP message/, hex)
+  }
   t.throws(() => messageLength(Buffer.from('HTTP/1.1 400')), MalformedMessage)
   t.throws(() => messageLength(Buffer.from('3085ffffffffff', 'hex')), MalformedMessage)
   t.equal(

@@ -88,9 +88,11 @@ export function readResponse(message: Buffer): Response {
   const cursor = newCursor(message)
   step(cursor, message.length)
   expect(cursor, SEQUENCE)
-  if (cursor.end !== message.length) throw new MalformedMessage('it is no LDAP message')
+  const isEmpty = cursor.start === message.length
+  if (cursor.end !== message.length || isEmpty) throw new MalformedMessage('it is no LDAP message')
   cursor.next = cursor.start
   step(cursor, message.length)
+  if (cursor.next === message.length) throw new MalformedMessage('it is no LDAP message')
   expect(cursor, INTEGER)
   const id = readInteger(message, cursor.start, cursor.end)
   step(cursor, message.length)
