@@ -77,7 +77,7 @@ export function createLdapBackend(
       if (!isOurs(username)) return { found: 'not_applicable', ...OTHER_REALM }
       const started = clock.now()
       const { found, filter } = await people.findByName(username, signal)
-      noteSearch(note, base, filter, found, clock.now() - started)
+      noteSearch(note, base, filter(), found, clock.now() - started)
       if (found.found !== 'one') return found
       const { person } = found
       const looking = clock.now()

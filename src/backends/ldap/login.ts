@@ -43,10 +43,12 @@ export function createLogin(parts: LoginParts): Login {
     const { found, filter } = await people.findByName(username, signal)
     const base = options.base_dn
     // A name that nobody has may be a password in the wrong box (security.md S79).
-    const asked = found.found === 'none' ? {} : { filter }
-    log.debug({ ...asked, base, found: found.found }, 'searched the directory')
-    if (found.found === 'several') log.error({ filter, base }, 'several entries match one name')
-    if (note) noteSearch(note, base, filter, found, clock.now() - started)
+    if (isDebugging(log)) {
+      const asked = found.found === 'none' ? {} : { filter: filter() }
+      log.debug({ ...asked, base, found: found.found }, 'searched the directory')
+    }
+    if (found.found === 'several') log.error({ filter: filter(), base }, 'several entries match one name')
+    if (note) noteSearch(note, base, filter(), found, clock.now() - started)
     return found
   }
 
@@ -63,7 +65,7 @@ export function createLogin(parts: LoginParts): Login {
     if (notSent) return notSent
     const started = clock.now()
     const answer = await directory.bind(dn, attempt.password, attempt.signal)
-    attempt.log.debug({ dn, result: describe(answer) }, 'bound as the user')
+    if (isDebugging(attempt.log)) attempt.log.debug({ dn, result: describe(answer) }, 'bound as the user')
     const refusal = bindOutcome(answer, person, settings.preset)
     watch.learn(refusal)
     if (attempt.note) noteBind(attempt.note, answer, refusal, clock.now() - started)
@@ -139,6 +141,11 @@ export function createLogin(parts: LoginParts): Login {
     if (outcome.outcome !== 'accept') entryCache?.drop(attempt.username)
     return outcome
   }
+}
+
+/** A log that does not say may want everything. */
+function isDebugging(log: Attempt['log']): boolean {
+  return log.isLevelEnabled?.('debug') ?? true
 }
 
 /** What fails here fails after the password went out, whatever it is by itself. */

@@ -3,7 +3,7 @@ import type { Clock, Log, Username } from '../../plugin.ts'
 import { type Person, readPerson, requestedAttributes } from './person/user.ts'
 import type { Directory } from './servers/directory.ts'
 import type { Settings } from './settings.ts'
-import { isUnder } from './syntax/dn.ts'
+import { readBase } from './syntax/dn.ts'
 import { readEntry } from './syntax/entry.ts'
 import type { SearchAnswer } from './wire/connection.ts'
 import { DirectoryFailure } from './wire/failure.ts'
@@ -17,11 +17,11 @@ export type Found =
 /** Finds the one entry below `base_dn` that fits. Each throws {DirectoryFailure}, also on an entry that does not show who it is. */
 export interface PersonSearch {
   find(filter: Filter, signal: AbortSignal): Promise<Found>
-  /** @returns with it, as text, the filter that found them, or found nobody last */
+  /** @returns with it, as text when it is wanted, the filter that found them, or found nobody last */
   findByName(
     username: Username,
     signal: AbortSignal,
-  ): Promise<{ readonly found: Found; readonly filter: string }>
+  ): Promise<{ readonly found: Found; readonly filter: () => string }>
 }
 
 export function createPersonSearch(
@@ -31,12 +31,13 @@ export function createPersonSearch(
 ): PersonSearch {
   const { idAttribute } = settings
   const base = settings.options.base_dn
+  const isUnder = readBase(base)
   const attributes = requestedAttributes(settings)
   const request = { base, scope: 'sub', attributes, sizeLimit: 2 } as const
 
   function readFound(raw: SearchAnswer['entries'][number]): Person {
     const entry = readEntry(raw)
-    if (!isUnder(entry.dn, base)) {
+    if (!isUnder(entry.dn)) {
       log.error({ dn: entry.dn, base }, 'the directory returned an entry from outside of the base')
       throw new DirectoryFailure('the entry is not below base_dn', { phase: 'search' })
     }
@@ -60,9 +61,9 @@ export function createPersonSearch(
   return {
     find,
     async findByName({ user: username, typed: input }, signal) {
-      let last = { found: { found: 'none' } as Found, filter: 'none: the name is no mail address' }
-      for (const { filter, shown } of settings.userFilter.forUser({ username, input })) {
-        last = { found: await find(filter, signal), filter: shown }
+      let last = { found: { found: 'none' } as Found, filter: () => 'none: the name is no mail address' }
+      for (const way of settings.userFilter.forUser({ username, input })) {
+        last = { found: await find(way.filter, signal), filter: () => way.shown }
         if (last.found.found !== 'none') break
       }
       return last

@@ -2,27 +2,14 @@ import assert from 'node:assert/strict'
 import { once as event } from 'node:events'
 import { type AddressInfo, createServer, connect as open, type Socket } from 'node:net'
 import fc from 'fast-check'
-import {
-  BindRequest,
-  EqualityFilter,
-  ExtendedRequest,
-  MessageParser,
-  PresenceFilter,
-  SearchRequest,
-  UnbindRequest,
-} from 'ldapts'
+import { EqualityFilter, PresenceFilter } from 'ldapts'
 import t from 'tap'
 import { Secret } from '../../../src/authentication/secret.ts'
 import { MalformedMessage } from '../../../src/backends/ldap/wire/ber.ts'
 import { Connection } from '../../../src/backends/ldap/wire/connection.ts'
-import { once } from '../../../src/backends/ldap/wire/dial.ts'
-import {
-  messageLength,
-  readRequest,
-  readResponse,
-  writeResult,
-} from '../../../src/backends/ldap/wire/message.ts'
-import { MessageStream } from '../../../src/backends/ldap/wire/message-stream.ts'
+import { messageLength, type Operation, readResponse } from '../../../src/backends/ldap/wire/message.ts'
+import { bindRequest, extendedRequest, searchRequest } from '../../../src/backends/ldap/wire/request.ts'
+import { type Exchange, Session } from '../../../src/backends/ldap/wire/session.ts'
 import {
   bindResponse,
   extendedResponse,
@@ -34,18 +21,21 @@ import {
 } from '../../support/ldap-message.ts'
 import { runs } from '../../support/runs.ts'
 
-const requests = {
-  // A new one each time: it is cleared once it has been sent.
-  get bind() {
-    return new BindRequest({ messageId: 2, dn: '', password: '' }).write()
-  },
-  search: new SearchRequest({
-    messageId: 2,
-    baseDN: '',
-    filter: new PresenceFilter({ attribute: 'a' }),
-  }).write(),
-  extended: new ExtendedRequest({ messageId: 2, oid: startTlsOid }).write(),
-  unbind: new UnbindRequest({ messageId: 3 }).write(),
+const requests: Record<Operation, (id: number) => Buffer> = {
+  bind: id => bindRequest(id, 'cn=a', new Secret('canary')),
+  search: id =>
+    searchRequest(
+      id,
+      {
+        base: '',
+        scope: 'sub',
+        filter: new PresenceFilter({ attribute: 'a' }),
+        attributes: [],
+        sizeLimit: 0,
+      },
+      10,
+    ),
+  extended: id => extendedRequest(id, startTlsOid),
 }
 const entry = searchEntry(2, 'cn=Łukasz,dc=corp', {
   cn: ['Łukasz', 'x'],
@@ -87,32 +77,10 @@ t.test('whole messages are read: entries, references, and the last word', async 
     { id: 2, to: 'extended', result: said(0) },
   ])
   t.equal(readResponse(noticeOfDisconnection()).id, 0)
-  t.same(readRequest(requests.bind), { id: 2, operation: 'bind' })
-  t.same(readRequest(requests.unbind), { id: 3, operation: 'unbind' })
   t.equal(messageLength(entry.subarray(0, 1)), undefined)
   t.equal(messageLength(entry), entry.length)
   const talkative = readResponse(bindResponse(2, { code: 49, diagnosticMessage: 'x'.repeat(60_000) }))
   t.equal(talkative.result?.message.length, 1_000, 'no more of it than anybody reads')
-})
-
-t.test('ldapts is told the code and nothing else, in words that it reads to the end', async t => {
-  for (const to of ['bind', 'search', 'extended'] as const) {
-    for (const [id, code] of [
-      [1, 0],
-      [127, 49],
-      [65_536, 123],
-      [2 ** 31 - 1, 2 ** 31 - 1],
-    ] as const) {
-      const message = writeResult(id, to, code)
-      t.same(readResponse(message), { id, to, result: said(code) })
-      const parsed = Promise.withResolvers<unknown>()
-      const parser = new MessageParser()
-      parser.on('message', parsed.resolve)
-      parser.on('error', parsed.reject)
-      parser.read(message, new Map())
-      t.match(await parsed.promise, { messageId: id, status: code, controls: [] })
-    }
-  }
 })
 
 t.test('what is no message, or only half of one, is refused', async t => {
@@ -129,7 +97,7 @@ t.test('what is no message, or only half of one, is refused', async t => {
     'a value that is no text': '3014020102 640f 0400 300b 3009 040161 3104 02020101',
     'a reference that is no text': '3008020102 7303 020101',
     'an intermediate response': '3007020102 7902 8000',
-    'a request': requests.bind.toString('hex'),
+    'a request': requests.bind(2).toString('hex'),
     'two lists of controls': '3010020102 6107 0a0100 0400 0400 a000 a000',
     'a control without a type': '3010020102 6107 0a0100 0400 0400 a002 3000',
     'an indefinite length': '3080020102 6107 0a0100 0400 0400 0000',
@@ -138,6 +106,9 @@ t.test('what is no message, or only half of one, is refused', async t => {
   }
   for (const [what, hex] of Object.entries(refused)) {
     t.throws(() => readResponse(Buffer.from(hex.replaceAll(' ', ''), 'hex')), MalformedMessage, what)
+  }
+  for (const hex of ['3000', '3003020102', '30023000', '300502010261003000']) {
+    t.throws(() => readResponse(Buffer.from(hex, 'hex')), /it is no LDAP message/, hex)
   }
   t.throws(() => messageLength(Buffer.from('HTTP/1.1 400')), MalformedMessage)
   t.throws(() => messageLength(Buffer.from('3085ffffffffff', 'hex')), MalformedMessage)
@@ -198,14 +169,14 @@ t.test('four megabytes of the smallest elements cost no more than a moment', asy
 })
 
 interface Wire {
-  readonly stream: MessageStream
+  readonly session: Session
   /** The directory's side. */
   readonly directory: Socket
-  /** What ldapts gets. */
-  readonly passed: Buffer[]
+  /** Asks something, and resolves when the directory has the question. */
+  ask(operation: Operation): Promise<{ readonly answer: Promise<Exchange>; readonly question: Buffer }>
 }
 
-/** A stream on one end of a real connection. */
+/** A session on one end of a real connection. */
 async function openWire(t: { teardown(end: () => unknown): void }): Promise<Wire> {
   const listener = createServer({ noDelay: true }).listen(0, '127.0.0.1')
   const accepted = event(listener, 'connection')
@@ -215,53 +186,88 @@ async function openWire(t: { teardown(end: () => unknown): void }): Promise<Wire
   const [directory] = (await accepted) as [Socket]
   directory.on('error', () => {})
   listener.close()
-  const stream = new MessageStream(socket)
-  const passed: Buffer[] = []
-  stream.on('data', message => passed.push(message))
+  const session = new Session(socket)
   t.teardown(() => {
-    stream.destroy()
+    session.destroy()
     directory.destroy()
   })
-  return { stream, directory, passed }
-}
-
-function closed(stream: MessageStream): Promise<unknown> {
-  return stream.closed ? Promise.resolve() : event(stream, 'close')
+  return {
+    session,
+    directory,
+    async ask(operation) {
+      const received = event(directory, 'data')
+      const answer = session.ask(operation, 10_000, requests[operation])
+      const [question] = (await received) as [Buffer]
+      return { answer, question }
+    },
+  }
 }
 
 t.test('a session comes through whole, wherever the network cuts it', async t => {
-  const { stream, directory, passed } = await openWire(t)
-  const session = Buffer.concat([entry, searchReference(2, ['ldap://a']), searchDone(2, { code: 4 })])
-  for (let cut = 1; cut < session.length; cut++) {
-    passed.length = 0
-    const exchange = stream.announce()
-    stream.write(requests.search)
-    await event(directory, 'data')
-    directory.write(session.subarray(0, cut))
+  const { session, directory, ask } = await openWire(t)
+  const whole = (id: number) =>
+    Buffer.concat([
+      searchEntry(id, 'cn=Łukasz', { cn: ['Łukasz'] }),
+      searchReference(id, ['ldap://a']),
+      searchDone(id, { code: 4 }),
+    ])
+  for (let cut = 1; cut < whole(2).length; cut++) {
+    const { answer } = await ask('search')
+    const octets = whole(cut + 1)
+    directory.write(octets.subarray(0, cut))
     await new Promise(resolve => setImmediate(resolve))
-    directory.write(session.subarray(cut))
-    await event(stream, 'data')
-    assert.deepEqual(passed, [writeResult(2, 'search', 4)])
-    assert.deepEqual(exchange.entries, [readResponse(entry).entry])
-    assert.deepEqual(exchange.result, said(4))
+    directory.write(octets.subarray(cut))
+    const { entries, result } = await answer
+    assert.deepEqual(entries, [{ dn: 'cn=Łukasz', attributes: new Map([['cn', [Buffer.from('Łukasz')]]]) }])
+    assert.deepEqual(result, said(4))
   }
-  t.equal(stream.failure, undefined)
+  t.equal(session.failure, undefined)
 })
 
 t.test('a message that drips in octet by octet takes no more room than it has octets', async t => {
-  const { stream, directory } = await openWire(t)
-  const exchange = stream.announce()
-  stream.write(requests.search)
-  await event(directory, 'data')
+  const { directory, ask } = await openWire(t)
+  const { answer } = await ask('search')
   const message = searchEntry(2, 'cn=a', { x: Buffer.alloc(5_000) })
   for (const octet of message) directory.write(Buffer.from([octet]))
   directory.write(searchDone(2))
-  await event(stream, 'data')
-  t.match(exchange.entries, [{ dn: 'cn=a' }])
+  t.match((await answer).entries, [{ dn: 'cn=a' }])
+})
+
+t.test('searches that are asked for together leave in one write, and each gets its own answer', async t => {
+  const { session, directory } = await openWire(t)
+  const received = event(directory, 'data')
+  const asked = [1, 2, 3].map(() => session.ask('search', 10_000, requests.search))
+  const [octets] = (await received) as [Buffer]
+  t.same(octets, Buffer.concat([2, 3, 4].map(requests.search)))
+  for (const id of [4, 2, 3]) directory.write(searchDone(id, { code: id }))
+  t.match(await Promise.all(asked), [
+    { result: { code: 2 } },
+    { result: { code: 3 } },
+    { result: { code: 4 } },
+  ])
+})
+
+t.test('a question that could not be written is nobody’s, and the next one is whole', async t => {
+  const { session, ask } = await openWire(t)
+  const broken = {
+    attribute: 'a',
+    get value() {
+      throw new Error('no')
+    },
+  }
+  const filter = new EqualityFilter({ attribute: 'a', value: 'b' })
+  Object.defineProperty(filter, 'value', Object.getOwnPropertyDescriptor(broken, 'value') ?? {})
+  const search = { base: '', scope: 'sub', filter, attributes: ['a'], sizeLimit: 0 } as const
+  await t.rejects(
+    session.ask('search', 10_000, id => searchRequest(id, search, 10)),
+    /no/,
+  )
+  const { question } = await ask('search')
+  t.same(question, requests.search(3))
 })
 
 t.test('only the first word of a result counts, whatever stands behind it', async t => {
-  // ldapts would take the fourth field for controls, and go round for ever in it; the control for one that it knows.
+  // ldapts takes the fourth field for controls, and goes round for ever in it; the control for one that it knows.
   const sorted = Buffer.from('300830000484fffffff8', 'hex')
   const hostile = {
     'a field like a list of controls': Buffer.from('300f020102610a0a010004000400a00130', 'hex'),
@@ -270,8 +276,8 @@ t.test('only the first word of a result counts, whatever stands behind it', asyn
     }),
   }
   for (const [what, octets] of Object.entries(hostile)) {
-    const { stream, directory } = await openWire(t)
-    const connection = new Connection(stream, 1_000)
+    const { session, directory } = await openWire(t)
+    const connection = new Connection(session, 1_000)
     directory.once('data', () => directory.write(octets))
     t.match(await connection.bind('cn=a', new Secret('x')), { code: 0 }, what)
     await connection.close()
@@ -281,16 +287,16 @@ t.test('only the first word of a result counts, whatever stands behind it', asyn
 t.test('a control that was asked for and cannot be read is an outage', async t => {
   const policy = '1.3.6.1.4.1.42.2.27.8.5.1'
   for (const value of ['', '30', '3003810100ff', '3002a000', '3003820100']) {
-    const { stream, directory } = await openWire(t)
-    const connection = new Connection(stream, 1_000)
+    const { session, directory } = await openWire(t)
+    const connection = new Connection(session, 1_000)
     const control = { oid: policy, value: Buffer.from(value, 'hex') }
     directory.once('data', () => directory.write(bindResponse(2, { code: 49, controls: [control] })))
     const failure = await connection.bind('cn=a', new Secret('x'), undefined, { policy: true }).catch(e => e)
     t.match(failure, { phase: 'bind', credentialSent: true, connectionLost: true }, value)
     t.equal(connection.usable, false)
   }
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 1_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 1_000)
   const control = { oid: '1.2.840.113556.1.4.319', value: Buffer.from('3003020100', 'hex') }
   directory.once('data', () => directory.write(searchDone(2, { controls: [control] })))
   const search = {
@@ -304,8 +310,8 @@ t.test('a control that was asked for and cannot be read is an outage', async t =
 })
 
 t.test('the first questions of a connection get each its own answer', async t => {
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 1_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 1_000)
   directory.on('data', (octets: Buffer) => {
     const ids = new Map([
       ['alice', 0],
@@ -315,7 +321,7 @@ t.test('the first questions of a connection get each its own answer', async t =>
     while (rest.length > 0) {
       const message = rest.subarray(0, messageLength(rest))
       rest = rest.subarray(message.length)
-      const { id } = readRequest(message)
+      const id = message.readUInt8(message.indexOf(0x02) + 2)
       const [name = '', code] = [...ids].find(([name]) => message.includes(name)) ?? []
       directory.write(
         code === 0
@@ -349,81 +355,93 @@ t.test('anything but the answer to an open question ends the connection, and is 
     'five megabytes announced': Buffer.from('308400500000', 'hex'),
   }
   for (const [what, octets] of Object.entries(wrong)) {
-    const { stream, directory, passed } = await openWire(t)
-    const exchange = stream.announce()
-    stream.write(requests.bind)
-    await event(directory, 'data')
+    const { session, directory, ask } = await openWire(t)
+    const { answer } = await ask('bind')
     directory.write(octets)
-    await closed(stream)
-    t.ok(stream.failure, what)
-    t.same([passed, exchange.result], [[], undefined], what)
+    t.match(await answer, { sent: true, result: undefined }, what)
+    t.ok(session.failure, what)
+    t.equal(session.destroyed, true)
   }
 })
 
 t.test('a bind is cleared once it has gone out, and what the directory gets of it is whole', async t => {
-  const { stream, directory } = await openWire(t)
-  const bind = new BindRequest({ messageId: 2, dn: 'uid=alice', password: 'canary' }).write()
-  const sent = Buffer.from(bind)
+  const { session, directory } = await openWire(t)
   const received = event(directory, 'data')
-  stream.announce()
-  await new Promise(resolve => stream.write(bind, resolve))
-  t.ok(bind.every(octet => octet === 0))
-  t.same((await received)[0], sent)
+  let written: Buffer | undefined
+  let whole: Buffer | undefined
+  const answer = session.ask('bind', 10_000, id => {
+    written = requests.bind(id)
+    whole = Buffer.from(written)
+    return written
+  })
+  t.same((await received)[0], whole)
+  directory.write(bindResponse(2))
+  await answer
+  t.ok(written?.every(octet => octet === 0))
+})
+
+t.test('an answer that never comes ends the session when its time is up, for all who wait', async t => {
+  const { session, directory } = await openWire(t)
+  directory.resume()
+  const first = session.ask('search', 60, requests.search)
+  const second = session.ask('search', 60, requests.search)
+  t.match(await Promise.all([first, second]), [{ result: undefined }, { result: undefined }])
+  t.match(session.failure, { message: /the search timed out: no answer within 60 ms/ })
+  t.match(await session.ask('search', 60, requests.search), { sent: false, result: undefined })
+})
+
+t.test('time that passes between two questions is not theirs', async t => {
+  const { session, directory } = await openWire(t)
+  directory.on('data', () => setTimeout(() => directory.write(searchDone(id++)), 120))
+  let id = 2
+  for (let count = 0; count < 3; count++) {
+    t.match(await session.ask('search', 200, requests.search), { result: { code: 0 } })
+  }
 })
 
 t.test('a second answer to one question ends the connection', async t => {
-  const { stream, directory, passed } = await openWire(t)
-  const exchange = stream.announce()
-  stream.write(requests.bind)
-  await event(directory, 'data')
+  const { session, directory, ask } = await openWire(t)
+  const { answer } = await ask('bind')
   directory.write(Buffer.concat([bindResponse(2, { code: 49 }), bindResponse(2, { code: 0 })]))
-  await closed(stream)
-  t.equal(exchange.result?.code, 49)
-  t.match(passed.map(readResponse), [{ id: 2, to: 'bind', result: { code: 49 } }])
-  t.equal(passed.length, 1)
+  await session.closed
+  t.match(await answer, { result: { code: 49 } })
+  t.match(session.failure, { message: /nobody waits for/ })
 })
 
 t.test('a search brings in a hundred thousand entries at most', async t => {
-  const { stream, directory } = await openWire(t)
-  stream.announce()
-  stream.write(requests.search)
-  await event(directory, 'data')
+  const { session, directory, ask } = await openWire(t)
+  await ask('search')
   const small = searchEntry(2, '', {})
   directory.write(Buffer.alloc(small.length * 100_001, small))
-  await closed(stream)
-  t.match(stream.failure, { message: 'there are too many entries' })
+  await session.closed
+  t.match(session.failure, { message: 'there are too many entries' })
 })
 
 t.test('a bind brings in 64 kilobytes at most', async t => {
-  const { stream, directory } = await openWire(t)
-  stream.announce()
-  stream.write(requests.bind)
-  await event(directory, 'data')
+  const { session, directory, ask } = await openWire(t)
+  await ask('bind')
   directory.write(bindResponse(2, { diagnosticMessage: 'x'.repeat(70_000) }))
-  await closed(stream)
-  t.match(stream.failure, { message: 'an answer is too long' })
+  await session.closed
+  t.match(session.failure, { message: 'an answer is too long' })
 })
 
 t.test('an operation brings in four megabytes at most', async t => {
-  const { stream, directory } = await openWire(t)
-  stream.announce()
-  stream.write(requests.search)
-  await event(directory, 'data')
+  const { session, directory, ask } = await openWire(t)
+  await ask('search')
   const big = searchEntry(2, 'cn=a', { x: Buffer.alloc(1024 * 1024) })
   for (let count = 0; count < 4; count++) directory.write(big)
-  await closed(stream)
-  t.match(stream.failure, { message: 'an answer is too long' })
+  await session.closed
+  t.match(session.failure, { message: 'an answer is too long' })
 })
 
-t.test('a socket that ends or breaks closes the stream, and no error is left unheard', async t => {
+t.test('a socket that ends or breaks closes the session, and no error is left unheard', async t => {
   for (const end of ['end', 'resetAndDestroy'] as const) {
-    const { stream, directory } = await openWire(t)
+    const { session, directory } = await openWire(t)
     directory[end]()
-    await closed(stream)
-    t.ok(stream.failure, end)
-    stream.write(requests.bind, () => {})
-    stream.removeAllListeners('error')
-    stream.fail(new Error('late'))
+    await session.closed
+    t.ok(session.failure, end)
+    t.match(await session.ask('bind', 1_000, requests.bind), { sent: false, result: undefined })
+    session.fail(new Error('late'))
     await new Promise(resolve => setImmediate(resolve))
   }
 })
@@ -434,39 +452,36 @@ t.test('a socket is handed on for TLS only if nothing else came on it', async t 
     [bindResponse(3), false],
     [Buffer.from([0x30]), false],
   ] as const) {
-    const { stream, directory } = await openWire(t)
-    stream.announce()
-    stream.write(requests.extended)
-    await event(directory, 'data')
+    const { session, directory, ask } = await openWire(t)
+    const { answer } = await ask('extended')
     directory.write(Buffer.concat([extendedResponse(2), injected]))
-    await Promise.race([event(stream, 'data'), closed(stream)])
-    if (handedOn) t.equal(stream.release().destroyed, false)
-    else t.throws(() => stream.release())
+    await answer
+    if (handedOn) t.equal(session.release().destroyed, false)
+    else t.throws(() => session.release())
   }
 })
 
-t.test('a client never gets a second socket, nor one that is closed', async t => {
+t.test('a connection that has ended asks nothing more, and never comes back', async t => {
   const password = new Secret('secret')
-  const { stream: closedBefore } = await openWire(t)
+  const { session: closedBefore } = await openWire(t)
   closedBefore.fail(new Error('gone'))
   const stillborn = new Connection(closedBefore, 1_000)
   const failure = await stillborn.bind('cn=a', password).catch(error => error)
   t.match(failure, { message: 'gone', credentialSent: false, connectionLost: true })
 
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 1_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 1_000)
   directory.once('data', () => directory.write(bindResponse(2)))
   t.same(await connection.bind('cn=a', password), { code: 0, message: '' })
   directory.end()
-  await closed(stream)
+  await session.closed
   const again = await connection.bind('cn=a', password).catch(error => error)
   t.match(again, { credentialSent: false, connectionLost: true })
-  t.throws(() => once(stream)(), 'as does a factory of its own')
 })
 
 t.test('a bind whose time is up before it begins is not sent', async t => {
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 1_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 1_000)
   let received = 0
   directory.on('data', ({ length }) => {
     received += length
@@ -478,8 +493,8 @@ t.test('a bind whose time is up before it begins is not sent', async t => {
 })
 
 t.test('good-bye takes no longer than half a second, also of one who does not listen', async t => {
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 60_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 60_000)
   directory.pause()
   const flood = { base: 'x'.repeat(8_000_000), scope: 'base', attributes: ['1.1'], sizeLimit: 1 } as const
   const search = connection.search({ ...flood, filter: new PresenceFilter({ attribute: 'a' }) })
@@ -487,13 +502,13 @@ t.test('good-bye takes no longer than half a second, also of one who does not li
   const startedAt = performance.now()
   await connection.close()
   t.ok(performance.now() - startedAt < 1_500)
-  t.equal(stream.destroyed, true)
+  t.equal(session.destroyed, true)
   await t.rejects(search)
 })
 
 t.test('no bind is ever sent without a name and a password, or as a SASL mechanism', async t => {
-  const { stream, directory } = await openWire(t)
-  const connection = new Connection(stream, 1_000)
+  const { session, directory } = await openWire(t)
+  const connection = new Connection(session, 1_000)
   let received = 0
   directory.on('data', ({ length }) => {
     received += length

@@ -42,16 +42,16 @@ export async function* reach(
   }
   const startedAt = performance.now()
   try {
-    const stream = await dial(endpoint, options, signal)
+    const session = await dial(endpoint, options, signal)
     let told = false
     try {
       yield ok(`TCP ${host}:${port}`, `connected, in ${Math.round(performance.now() - startedAt)} ms`)
-      yield* describeTls(endpoint, stream.tls, options)
+      yield* describeTls(endpoint, session.tls, options)
       told = true
-      return new Connection(stream, options.operationTimeoutMs)
+      return new Connection(session, options.operationTimeoutMs)
     } finally {
       // Whoever stops to listen has nobody else who would close it.
-      if (!told) stream.destroy()
+      if (!told) session.destroy()
     }
   } catch (error) {
     if (!(error instanceof DirectoryFailure)) throw error

@@ -1,7 +1,7 @@
 import type { Clock, Log, ServerHealth } from '../../../plugin.ts'
 import { Connection } from '../wire/connection.ts'
 import { dial } from '../wire/dial.ts'
-import type { MessageStream } from '../wire/message-stream.ts'
+import type { Session } from '../wire/session.ts'
 import { createDialRate } from './dial-rate.ts'
 import type { DirectoryOptions } from './directory-options.ts'
 import { discoverServers } from './discover.ts'
@@ -62,14 +62,14 @@ export function createLines(
   },
 ): Lines {
   const { lookup, ask } = createAddresses(options.nameServers ?? [])
-  const streams = new WeakMap<Connection, MessageStream>()
+  const sessions = new WeakMap<Connection, Session>()
   const lines = new Set<Line>()
   const servers: Servers = createServers({
     list: createList(options, { clock, log, random }),
     async dial(endpoint, signal) {
-      const stream = await dial(endpoint, { ...options, lookup }, signal)
-      const connection = new Connection(stream, options.operationTimeoutMs)
-      streams.set(connection, stream)
+      const session = await dial(endpoint, { ...options, lookup }, signal)
+      const connection = new Connection(session, options.operationTimeoutMs)
+      sessions.set(connection, session)
       return connection
     },
     rate: createDialRate(Math.max(LEAST_DIALS_PER_SECOND, options.pool.search + options.pool.bind), clock),
@@ -127,9 +127,9 @@ export function createLines(
     open: ({ repeatable, signal, below, prepare }) =>
       servers.connect(
         async (connection, server) => {
-          const stream = streams.get(connection)
-          const giveUp = (reason: Error) => stream?.fail(reason)
-          const address = stream?.remoteAddress
+          const session = sessions.get(connection)
+          const giveUp = (reason: Error) => session?.fail(reason)
+          const address = session?.remoteAddress
           const line = createLine({ connection, address, giveUp }, server, { servers, clock, repeatable })
           lines.add(line)
           try {

@@ -71,18 +71,28 @@ export function canonicalDn(rdns: readonly Rdn[]): string {
 
 /** Whether a DN is the base or below it. False for what is no DN, not even an unescaped one. */
 export function isUnder(dn: string, base: string): boolean {
-  const inner = (parseDn(dn) ?? parseUnescapedDn(dn))?.map(canonicalRdn)
+  return readBase(base)(dn)
+}
+
+/** The same for a base that is read once. */
+export function readBase(base: string): (dn: string) => boolean {
   const outer = parseDn(base)?.map(canonicalRdn)
-  if (!inner || !outer || inner.length < outer.length) return false
-  const depth = inner.length - outer.length
-  return outer.every((rdn, index) => rdn === inner[depth + index])
+  return dn => {
+    const inner = parseDn(dn) ?? parseUnescapedDn(dn)
+    if (!inner || !outer || inner.length < outer.length) return false
+    const depth = inner.length - outer.length
+    return outer.every((rdn, index) => rdn === canonicalRdn(inner[depth + index] ?? []))
+  }
 }
 
 function canonicalRdn(rdn: Rdn): string {
-  return rdn
-    .map(({ type, value }) => `${type}=${escapeDn(value.normalize('NFC').toLowerCase())}`)
-    .sort()
-    .join('+')
+  const [first] = rdn
+  if (first && rdn.length === 1) return canonicalPair(first)
+  return rdn.map(canonicalPair).sort().join('+')
+}
+
+function canonicalPair({ type, value }: AttributeValue): string {
+  return `${type}=${escapeDn(value.normalize('NFC').toLowerCase())}`
 }
 
 function matchAt(pattern: RegExp, text: string, offset: number) {

@@ -1,4 +1,5 @@
 /** An entry as the directory sent it, made regular. */
+import { isUtf8 } from 'node:buffer'
 import type { WireEntry } from '../wire/message.ts'
 
 export interface DirectoryEntry {
@@ -26,14 +27,18 @@ export interface ValueRange {
 
 const RANGE = /;range=(\d{1,9})-(\d{1,9}|\*)$/
 
-/** Strict, and nothing is dropped from what it reads: two values that differ must not become one. */
-const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
 export function readEntry({ dn, attributes }: WireEntry): DirectoryEntry {
   const of = (attribute: string) => attributes.get(attribute.toLowerCase()) ?? []
   return {
     dn,
-    texts: attribute => of(attribute).flatMap(octets => readText(octets) ?? []),
+    texts(attribute) {
+      const texts: string[] = []
+      for (const octets of of(attribute)) {
+        const text = readText(octets)
+        if (text !== undefined) texts.push(text)
+      }
+      return texts
+    },
     octets: attribute => of(attribute)[0],
     allOctets: of,
     range(attribute) {
@@ -50,12 +55,9 @@ export function readEntry({ dn, attributes }: WireEntry): DirectoryEntry {
   }
 }
 
+/** Strict, and nothing is dropped from what it reads: two values that differ must not become one. */
 function readText(octets: Buffer): string | undefined {
-  try {
-    return text.decode(octets)
-  } catch {
-    return undefined
-  }
+  return isUtf8(octets) ? octets.toString() : undefined
 }
 
 /**

@@ -26,7 +26,7 @@ export interface Names {
 /** One way to look for a person. */
 export interface PersonFilter {
   readonly filter: Filter
-  /** As text, for people. */
+  /** As text, for people; written when somebody wants to see it. */
   readonly shown: string
 }
 
@@ -119,13 +119,18 @@ export function parseFilterTemplate(text: string): FilterTemplate {
   const tree = readTemplate(text, ['username', 'input', 'mail'])
   const byName = withoutMail(tree)
   const byMail = byName?.toString() !== tree.toString()
+  const forName = byName && prepare(byName)
+  const forMail = byMail ? prepare(tree) : undefined
+  const anyone = replaceLeaves(tree, ({ attribute }) => new PresenceFilter({ attribute }))
   return {
     forUser({ username, input }) {
-      const trees = [byName ?? [], byMail && input.includes('@') ? tree : []].flat()
       const values = { username, input, mail: input }
-      return trees.map(each => ({ filter: fillTree(each, values), shown: show(each, values) }))
+      const found: PersonFilter[] = []
+      if (forName) found.push(forName(values))
+      if (forMail && input.includes('@')) found.push(forMail(values))
+      return found
     },
-    forAnyone: () => replaceLeaves(tree, ({ attribute }) => new PresenceFilter({ attribute })),
+    forAnyone: () => anyone,
   }
 }
 
@@ -136,7 +141,8 @@ export function parseFilterTemplate(text: string): FilterTemplate {
  */
 export function parseGroupFilterTemplate(text: string): GroupFilterTemplate {
   const tree = readTemplate(text, ['dn', 'username'])
-  return { forMember: ({ dn, username }) => fillTree(tree, { dn, username }) }
+  const fillTree = prepareTree(tree)
+  return { forMember: ({ dn, username }) => fillTree({ dn, username }) }
 }
 
 function readTemplate(text: string, known: readonly string[]): Filter {
@@ -237,9 +243,31 @@ function replaceLeaves(filter: Filter, replacement: (leaf: EqualityFilter) => Fi
   return filter instanceof EqualityFilter && hasPlaceholder(filter) ? replacement(filter) : filter
 }
 
-/** The tree with every placeholder replaced by its value. */
-function fillTree(tree: Filter, values: Values): Filter {
-  return replaceLeaves(tree, leaf => equals(leaf.attribute, fill(leaf.value.toString(), values)))
+function prepare(tree: Filter): (values: Values) => PersonFilter {
+  const fillTree = prepareTree(tree)
+  return values => ({
+    filter: fillTree(values),
+    get shown() {
+      return show(tree, values)
+    },
+  })
+}
+
+/** Gives the tree with every placeholder replaced by its value. Parts without any are the same each time. */
+function prepareTree(tree: Filter): (values: Values) => Filter {
+  if (!hasPlaceholder(tree)) return () => tree
+  if (tree instanceof AndFilter) {
+    const parts = tree.filters.map(prepareTree)
+    return values => new AndFilter({ filters: parts.map(part => part(values)) })
+  }
+  if (tree instanceof OrFilter) {
+    const parts = tree.filters.map(prepareTree)
+    return values => new OrFilter({ filters: parts.map(part => part(values)) })
+  }
+  if (!(tree instanceof EqualityFilter)) return () => tree
+  const { attribute } = tree
+  const text = tree.value.toString()
+  return values => equals(attribute, fill(text, values))
 }
 
 function fill(text: string, values: Values): string {

@@ -16,31 +16,19 @@ export const CONTROLS = 0xa0
 /** Elements in one message: of two octets each, four megabytes of them would keep the process busy for seconds. */
 const MAX_ELEMENTS = 100_000
 
-export interface Element {
-  readonly tag: number
-  /** Where its content starts and ends. */
-  readonly start: number
-  readonly end: number
-}
-
-/** How many more elements there may be. */
-export interface Budget {
-  elements: number
-}
-
-/** For one message. */
-export function newBudget(): Budget {
-  return { elements: MAX_ELEMENTS }
-}
-
 /**
  * The elements that these octets are, to the last one: for the value of a control.
  *
  * @throws {MalformedMessage}
  */
 export function readElements(octets: Buffer): readonly { readonly tag: number; readonly content: Buffer }[] {
-  const all = children(octets, { start: 0, end: octets.length }, newBudget())
-  return all.map(({ tag, start, end }) => ({ tag, content: octets.subarray(start, end) }))
+  const found: { tag: number; content: Buffer }[] = []
+  const cursor = newCursor(octets)
+  while (cursor.next < octets.length) {
+    step(cursor, octets.length)
+    found.push({ tag: cursor.tag, content: octets.subarray(cursor.start, cursor.end) })
+  }
+  return found
 }
 
 /**
@@ -55,49 +43,72 @@ export function readNumber(octets: Buffer): number {
   return octets.readIntBE(0, octets.length)
 }
 
-/** A whole number from 0 to 2^31 - 1, with its header. */
-export function writeInteger(tag: number, value: number): number[] {
-  const octets = Buffer.alloc(4)
-  octets.writeInt32BE(value)
-  return [tag, octets.length, ...octets]
+/** Goes through a message element by element, without an object for each: what is here is about the one it stands at. */
+export interface Cursor {
+  readonly octets: Buffer
+  tag: number
+  /** Where its content starts and ends. */
+  start: number
+  end: number
+  /** Where the next one starts: after this one, or in it. */
+  next: number
+  /** How many more elements there may be. */
+  left: number
+}
+
+/** Before the first element of one message. */
+export function newCursor(octets: Buffer): Cursor {
+  return { octets, tag: 0, start: 0, end: 0, next: 0, left: MAX_ELEMENTS }
+}
+
+/**
+ * Goes to the next element.
+ *
+ * @param within where what it stands in ends
+ * @throws {MalformedMessage} if it isn't all in there, or there is none
+ */
+export function step(cursor: Cursor, within: number): void {
+  if (cursor.left-- <= 0) throw new MalformedMessage(`there are more than ${MAX_ELEMENTS} elements`)
+  const { octets, next } = cursor
+  let start = next + 2
+  if (start > within) throw outgrown()
+  let length = octets[next + 1] ?? 0
+  if (length >= 0x80) {
+    const size = length & 0x7f
+    if (size === 0 || size > 4) throw indefinite()
+    if (start + size > within) throw outgrown()
+    length = octets.readUIntBE(start, size)
+    start += size
+  }
+  const end = start + length
+  if (end > within) throw outgrown()
+  cursor.tag = octets[next] ?? 0
+  cursor.start = start
+  cursor.end = end
+  cursor.next = end
 }
 
 /** @throws {MalformedMessage} unless the element has this tag */
-export function expect(element: Element, tag: number): Element {
-  if (element.tag === tag) return element
-  throw new MalformedMessage(`0x${element.tag.toString(16)} stands where 0x${tag.toString(16)} belongs`)
+export function expect(cursor: Cursor, tag: number): void {
+  if (cursor.tag === tag) return
+  throw new MalformedMessage(`0x${cursor.tag.toString(16)} stands where 0x${tag.toString(16)} belongs`)
 }
 
-/** @throws {MalformedMessage} for a negative number, and one of more than four octets */
-export function readInteger(message: Buffer, { start, end }: Omit<Element, 'tag'>): number {
-  const value = readNumber(message.subarray(start, end))
+/**
+ * The number that is the content of an element.
+ *
+ * @throws {MalformedMessage} for a negative number, and one of more than four octets
+ */
+export function readInteger(octets: Buffer, start: number, end: number): number {
+  const first = octets[start]
+  if (end === start + 1 && first !== undefined && first < 0x80) return first
+  const value = readNumber(octets.subarray(start, end))
   if (value < 0) throw new MalformedMessage('a number is negative')
   return value
 }
 
 /**
- * The elements inside; they fill it to the last octet.
- *
- * @throws {MalformedMessage}
- */
-export function children(message: Buffer, { start, end }: Omit<Element, 'tag'>, budget: Budget): Element[] {
-  const found: Element[] = []
-  let offset = start
-  while (offset < end) {
-    if (budget.elements-- <= 0) throw new MalformedMessage(`there are more than ${MAX_ELEMENTS} elements`)
-    const tag = message[offset]
-    const content = readLength(message, offset + 1)
-    if (tag === undefined || !content || content.offset + content.length > end) {
-      throw new MalformedMessage('an element is longer than what it stands in')
-    }
-    offset = content.offset + content.length
-    found.push({ tag, start: content.offset, end: offset })
-  }
-  return found
-}
-
-/**
- * A definite length of at most four octets; undefined if it isn't all there.
+ * A definite length of at most four octets, and where its content starts; undefined if it isn't all there.
  *
  * @throws {MalformedMessage}
  */
@@ -106,7 +117,15 @@ export function readLength(octets: Buffer, offset: number): { offset: number; le
   if (first === undefined) return undefined
   if (first < 0x80) return { offset: offset + 1, length: first }
   const size = first & 0x7f
-  if (size === 0 || size > 4) throw new MalformedMessage('a length is not definite or absurd')
+  if (size === 0 || size > 4) throw indefinite()
   if (octets.length < offset + 1 + size) return undefined
   return { offset: offset + 1 + size, length: octets.readUIntBE(offset + 1, size) }
+}
+
+function outgrown(): MalformedMessage {
+  return new MalformedMessage('an element is longer than what it stands in')
+}
+
+function indefinite(): MalformedMessage {
+  return new MalformedMessage('a length is not definite or absurd')
 }

@@ -1,14 +1,14 @@
-import { Client, type Filter, PasswordPolicyControl, PresenceFilter, ResultCodeError } from 'ldapts'
+import { type Filter, PresenceFilter } from 'ldapts'
 import { createRedaction } from '../../../authentication/redaction.ts'
 import type { Secret } from '../../../plugin.ts'
 import { MalformedMessage } from './ber.ts'
-import { once } from './dial.ts'
 import { DirectoryFailure, reasonOf } from './failure.ts'
 import type { WireEntry, WireResult } from './message.ts'
-import type { Exchange, MessageStream } from './message-stream.ts'
-import { type Page, type PageControl, readCookie, searchInPages } from './paging.ts'
-import { type PolicyAnswer, readPolicy } from './policy.ts'
+import { type Page, readCookie, searchInPages } from './paging.ts'
+import { ASK_POLICY, type PolicyAnswer, readPolicy } from './policy.ts'
+import { bindRequest, externalBindRequest, searchRequest } from './request.ts'
 import { type Answer, nameResult } from './result.ts'
+import type { Exchange, Session } from './session.ts'
 import { explainEnd, tellExplanation } from './tls-failure.ts'
 
 export interface SearchRequest {
@@ -40,11 +40,6 @@ export interface SearchAnswer extends Answer {
   readonly entries: readonly WireEntry[]
 }
 
-interface Answered {
-  readonly entries: readonly WireEntry[]
-  readonly result: WireResult
-}
-
 /** What every server answers cheaply, whoever asks (RFC 4512 section 5.1). */
 const ROOT_DSE: SearchRequest = {
   base: '',
@@ -59,7 +54,7 @@ const SASL_MECHANISMS: ReadonlySet<string> = new Set(['EXTERNAL', 'PLAIN', 'DIGE
 /** After these the server or the connection is not what it was. */
 const ENDING_RESULTS: ReadonlySet<number> = new Set([1, 14, 51, 52, 80])
 
-/** Would ldapts take this name for a SASL mechanism instead of an account? */
+/** Names that no account has, as some clients, ldapts among them, take them for SASL mechanisms (RFC 4422). */
 export function isSaslMechanism(dn: string): boolean {
   return SASL_MECHANISMS.has(dn)
 }
@@ -70,39 +65,29 @@ export function isSendable(password: Secret): boolean {
   return text !== '' && !text.startsWith('\0') && text.isWellFormed()
 }
 
-/**
- * One connection and the one ldapts client that may ever use it. It is given up after anything but a clean answer, and never
- * comes back by itself.
- */
+/** One connection. It is given up after anything but a clean answer, and never comes back by itself. */
 export class Connection {
-  readonly #stream: MessageStream
-  readonly #client: Client
+  readonly #session: Session
   readonly #timeoutMs: number
+  /** In seconds, for the directory. */
+  readonly #timeLimit: number
   /** Settles when no search in pages is under way. */
   #lastPaged: Promise<unknown> = Promise.resolve()
-  /** Settles when the first request is on its way, or has failed. */
-  #opening: Promise<unknown> | undefined
-  #opened = false
 
   /** @param operationTimeoutMs for each answer */
-  constructor(stream: MessageStream, operationTimeoutMs: number) {
-    this.#stream = stream
+  constructor(session: Session, operationTimeoutMs: number) {
+    this.#session = session
     this.#timeoutMs = operationTimeoutMs
-    this.#client = new Client({
-      // The socket is open: the URL only says that ldapts is not to encrypt once more.
-      url: 'ldap://directory',
-      timeout: operationTimeoutMs,
-      createConnection: once(stream),
-    })
+    this.#timeLimit = Math.ceil(operationTimeoutMs / 1000)
   }
 
   get usable(): boolean {
-    return !this.#stream.destroyed
+    return !this.#session.destroyed
   }
 
   /** End of the server's certificate, in milliseconds since the Unix epoch; undefined without TLS. */
   get certificateExpiresAt(): number | undefined {
-    return this.#stream.certificateExpiresAt
+    return this.#session.certificateExpiresAt
   }
 
   /**
@@ -121,8 +106,8 @@ export class Connection {
   ): Promise<BindAnswer> {
     if (dn === '' || isSaslMechanism(dn)) throw new TypeError('a bind needs the DN of an account')
     if (!isSendable(password)) throw new TypeError('an empty or malformed password is never sent')
-    const control = policy ? new PasswordPolicyControl() : undefined
-    const answer = await this.#bind(() => this.#client.bind(dn, password.reveal(), control), signal, policy)
+    const control = policy ? ASK_POLICY : undefined
+    const answer = await this.#bind(id => bindRequest(id, dn, password, control), signal, policy)
     const echoed = answer.message !== '' && createRedaction(password).holds(answer.message)
     return echoed ? { ...answer, echoed } : answer
   }
@@ -134,46 +119,25 @@ export class Connection {
    * @throws {DirectoryFailure} if no answer came
    */
   async bindExternal(signal?: AbortSignal): Promise<BindAnswer> {
-    return this.#bind(() => this.#client.bind('EXTERNAL'), signal)
+    return this.#bind(externalBindRequest, signal)
   }
 
   async #bind(
-    bind: () => Promise<void>,
+    write: (id: number) => Buffer,
     signal: AbortSignal | undefined,
     asksPolicy = false,
   ): Promise<BindAnswer> {
-    const giveUp = () => this.#stream.fail(new Error('the time for the attempt was used up'))
+    const giveUp = () => this.#session.fail(new Error('the time for the attempt was used up'))
     if (signal?.aborted) giveUp()
     signal?.addEventListener('abort', giveUp)
     try {
-      const { code, message, controls } = (await this.#ask('bind', bind)).result
+      const exchange = await this.#session.ask('bind', this.#timeoutMs, write)
+      const { code, message, controls } = this.#resultOf('bind', exchange)
       const policy = asksPolicy ? this.#read(() => readPolicy(controls), 'bind') : undefined
       return policy ? { code, message, policy } : { code, message }
     } finally {
       signal?.removeEventListener('abort', giveUp)
     }
-  }
-
-  /** Asks one question by ldapts, and waits for the last word to it. */
-  async #ask(phase: 'bind' | 'search', ask: () => Promise<unknown>): Promise<Answered> {
-    // Before its client has a socket, ldapts may write what comes second first.
-    while (this.#opening) await this.#opening
-    const exchange = this.#stream.announce()
-    const asking = ask().then(
-      () => this.#answer(phase, exchange),
-      error => this.#answer(phase, exchange, error),
-    )
-    if (!this.#opened) await this.#open(exchange, asking)
-    return asking
-  }
-
-  async #open(exchange: Exchange, asking: Promise<unknown>): Promise<void> {
-    const { promise: sent, resolve } = Promise.withResolvers<void>()
-    exchange.onSent = resolve
-    this.#opening = Promise.race([sent, asking.catch(() => {})])
-    await this.#opening
-    this.#opening = undefined
-    this.#opened = true
   }
 
   /** What cannot be read ends the connection, as anything else that is no answer does. */
@@ -182,7 +146,7 @@ export class Connection {
       return read()
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
-      this.#stream.fail(error)
+      this.#session.fail(error)
       const credentialSent = phase === 'bind'
       throw new DirectoryFailure(error.message, { phase, credentialSent, connectionLost: true })
     }
@@ -210,7 +174,7 @@ export class Connection {
    * @param timeoutMs how long to wait
    */
   async ping(timeoutMs: number): Promise<boolean> {
-    const giveUp = () => this.#stream.fail(new Error(`no sign of life within ${timeoutMs} ms`))
+    const giveUp = () => this.#session.fail(new Error(`no sign of life within ${timeoutMs} ms`))
     const timer = setTimeout(giveUp, timeoutMs)
     try {
       // A refusal is a sign of life, too, also one that ends the connection.
@@ -223,53 +187,39 @@ export class Connection {
     }
   }
 
-  async #searchOnce(request: SearchRequest, page?: PageControl): Promise<Page> {
-    const { entries, result } = await this.#ask('search', () =>
-      this.#client.search(
-        request.base,
-        {
-          scope: request.scope,
-          filter: request.filter,
-          attributes: [...request.attributes],
-          sizeLimit: request.sizeLimit,
-          timeLimit: Math.ceil(this.#timeoutMs / 1000),
-        },
-        page,
-      ),
+  /** @param page encoded, where one is asked for */
+  async #searchOnce(request: SearchRequest, page?: Buffer): Promise<Page> {
+    const exchange = await this.#session.ask('search', this.#timeoutMs, id =>
+      searchRequest(id, request, this.#timeLimit, page),
     )
-    const { code, message, controls } = result
+    const { code, message, controls } = this.#resultOf('search', exchange)
+    const { entries } = exchange
     const cookie = page && this.#read(() => readCookie(controls), 'search')
-    return { code, message, entries, ...(cookie && { cookie }) }
+    return cookie ? { code, message, entries, cookie } : { code, message, entries }
   }
 
   /** Says good-bye, in bounded time. */
   async close(): Promise<void> {
-    const impatient = setTimeout(() => this.#stream.destroy(), 500)
-    try {
-      await this.#client.unbind()
-    } catch {
-      // It was gone already.
-    } finally {
-      clearTimeout(impatient)
-      this.#stream.destroy()
-    }
+    const impatient = setTimeout(() => this.#session.destroy(), 500)
+    this.#session.end()
+    await this.#session.closed
+    clearTimeout(impatient)
   }
 
-  /** What stood on the wire: ldapts takes sizeLimitExceeded for success. */
-  #answer(phase: 'bind' | 'search', { sent, entries, result }: Exchange, error?: unknown): Answered {
-    if (result === undefined || (error !== undefined && !(error instanceof ResultCodeError))) {
-      const reason = this.#stream.failure ?? new Error(reasonOf(error))
-      this.#stream.fail(reason)
+  /** @throws {DirectoryFailure} if there is none */
+  #resultOf(phase: 'bind' | 'search', { sent, result }: Exchange): WireResult {
+    if (result === undefined) {
+      const reason = this.#session.failure ?? new Error('the connection was closed')
       const credentialSent = phase === 'bind' && sent
-      const explanation = explainEnd(reason, this.#stream.tls, this.#stream.answered)
+      const explanation = explainEnd(reason, this.#session.tls, this.#session.answered)
       const cause = explanation ? tellExplanation(explanation) : reasonOf(reason)
       throw new DirectoryFailure(cause, { phase, credentialSent, connectionLost: true, explanation })
     }
     if (ENDING_RESULTS.has(result.code)) {
       // The words to a bind may repeat its password.
       const told = phase === 'bind' ? { ...result, message: '' } : result
-      this.#stream.fail(new Error(`the directory had answered with ${nameResult(told)}`))
+      this.#session.fail(new Error(`the directory had answered with ${nameResult(told)}`))
     }
-    return { entries, result }
+    return result
   }
 }

@@ -5,20 +5,25 @@ import { DirectoryFailure } from './failure.ts'
  *
  * @throws {DirectoryFailure} when the time is up
  */
-export async function orAbort<T>(
+export function orAbort<T>(
   promise: Promise<T>,
   signal: AbortSignal,
   phase: 'connect' | 'search',
 ): Promise<T> {
-  let giveUp = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(new DirectoryFailure('the time for the attempt was used up', { phase }))
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new DirectoryFailure('the time for the attempt was used up', { phase }))
+    if (signal.aborted) giveUp()
+    signal.addEventListener('abort', giveUp)
+    const settled = () => signal.removeEventListener('abort', giveUp)
+    promise.then(
+      value => {
+        settled()
+        resolve(value)
+      },
+      error => {
+        settled()
+        reject(error)
+      },
+    )
   })
-  if (signal.aborted) giveUp()
-  signal.addEventListener('abort', giveUp)
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
 }

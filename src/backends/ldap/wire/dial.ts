@@ -1,11 +1,11 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls'
-import { Client } from 'ldapts'
 import type { ClientCertificate } from './client-certificate.ts'
 import type { Endpoint } from './endpoint.ts'
 import { DirectoryFailure, type Explanation, reasonOf } from './failure.ts'
-import { MessageStream } from './message-stream.ts'
+import { extendedRequest } from './request.ts'
 import { describe, SUCCESS } from './result.ts'
+import { Session } from './session.ts'
 import {
   explainTls,
   NO_ALTERNATIVE_NAMES,
@@ -38,17 +38,12 @@ const START_TLS = '1.3.6.1.4.1.1466.20037'
 const KEEP_ALIVE_MS = 30_000
 
 /**
- * Opens a connection, encrypted as the endpoint says, in bounded time. It is done here and not by ldapts, whose own
- * StartTLS has no deadline, misses a dead connection and believes what came before the handshake.
+ * Opens a connection, encrypted as the endpoint says, in bounded time.
  *
  * @param signal gives up at once
  * @throws {DirectoryFailure} with phase `connect` or `tls`
  */
-export async function dial(
-  endpoint: Endpoint,
-  options: DialOptions,
-  signal: AbortSignal,
-): Promise<MessageStream> {
+export async function dial(endpoint: Endpoint, options: DialOptions, signal: AbortSignal): Promise<Session> {
   let phase: 'connect' | 'tls' = 'connect'
   let givenUp: string | undefined
   const { host, port, security } = endpoint
@@ -75,13 +70,13 @@ export async function dial(
   if (signal.aborted) cancel()
   try {
     await established(socket, 'connect')
-    if (security === 'none') return new MessageStream(socket)
+    if (security === 'none') return new Session(socket)
     phase = 'tls'
     if (security === 'starttls') await askForTls(socket, options.connectTimeoutMs)
     const secure = await encrypt(socket, host, options)
     const chain = readChain(secure.getPeerX509Certificate())
     const clientCertificate = options.clientCertificate !== undefined
-    return new MessageStream(secure, { version: secure.getProtocol() ?? 'unknown', chain, clientCertificate })
+    return new Session(secure, { version: secure.getProtocol() ?? 'unknown', chain, clientCertificate })
   } catch (error) {
     socket.destroy()
     if (givenUp === undefined && error instanceof TlsError) {
@@ -97,30 +92,13 @@ export async function dial(
   }
 }
 
-/** A factory that gives its socket once: a client that wants to reconnect by itself gets an error instead. */
-export function once(stream: MessageStream): () => Socket {
-  let given = false
-  return () => {
-    // Handed a socket that is closed already, ldapts would wait for it for ever.
-    if (given || stream.destroyed) throw new Error('the connection to the directory has ended')
-    given = true
-    // ldapts needs of a socket what a Duplex has, and `connecting` and `readyState`.
-    return stream as unknown as Socket
-  }
-}
-
 /** Whatever this client learns in clear ends with it: the session is a fresh client's (RFC 4513 section 3.1.5). */
 async function askForTls(socket: Socket, timeoutMs: number): Promise<void> {
-  const stream = new MessageStream(socket)
-  const client = new Client({ url: 'ldap://starttls', timeout: timeoutMs, createConnection: once(stream) })
-  const exchange = stream.announce()
-  const failure = await client.exop(START_TLS).then(
-    () => undefined,
-    error => stream.failure ?? error,
-  )
-  if (exchange.result === undefined) throw failure ?? new Error('StartTLS got no answer')
-  if (exchange.result.code !== SUCCESS) throw new Error(`StartTLS was refused: ${describe(exchange.result)}`)
-  stream.release()
+  const session = new Session(socket)
+  const { result } = await session.ask('extended', timeoutMs, id => extendedRequest(id, START_TLS))
+  if (result === undefined) throw session.failure ?? new Error('StartTLS got no answer')
+  if (result.code !== SUCCESS) throw new Error(`StartTLS was refused: ${describe(result)}`)
+  session.release()
 }
 
 async function encrypt(socket: Socket, host: string, options: DialOptions): Promise<TLSSocket> {

@@ -5,30 +5,20 @@
 import { isUtf8 } from 'node:buffer'
 import {
   BOOLEAN,
-  type Budget,
   CONTROLS,
-  children,
-  type Element,
+  type Cursor,
   ENUMERATED,
   expect,
   INTEGER,
   MalformedMessage,
-  newBudget,
+  newCursor,
   OCTETS,
   readInteger,
   readLength,
   SEQUENCE,
   SET,
-  writeInteger,
+  step,
 } from './ber.ts'
-
-/** Tag → name of the requests that ldapts sends for us. */
-const REQUESTS: ReadonlyMap<number, Operation> = new Map([
-  [0x60, 'bind'],
-  [0x63, 'search'],
-  [0x77, 'extended'],
-  [0x42, 'unbind'],
-])
 
 /** Tag → what it answers. */
 const RESPONSES: ReadonlyMap<number, Operation> = new Map([
@@ -41,12 +31,8 @@ const RESPONSES: ReadonlyMap<number, Operation> = new Map([
 const ENTRY = 0x64
 const REFERENCE = 0x73
 
-export type Operation = 'bind' | 'search' | 'extended' | 'unbind'
-
-export interface Request {
-  readonly id: number
-  readonly operation: Operation
-}
+/** What has an answer. */
+export type Operation = 'bind' | 'search' | 'extended'
 
 /** An entry as it stood on the wire (RFC 4511 section 4.5.2). */
 export interface WireEntry {
@@ -74,6 +60,7 @@ export interface Response {
 }
 
 const NO_CONTROLS: ReadonlyMap<string, Buffer> = new Map()
+const NOTHING: Buffer = Buffer.alloc(0)
 
 /** No directory has a longer name, in octets. */
 const MAX_DN = 8_192
@@ -81,14 +68,15 @@ const MAX_DN = 8_192
 const MAX_DIAGNOSTIC = 1_000
 
 /**
- * How long the message is that starts in these octets, its header included; undefined if more octets are needed to know.
+ * How long the message is that starts here, its header included; undefined if more octets are needed to know.
  *
+ * @param from where it starts
  * @throws {MalformedMessage} as soon as it can't be a message
  */
-export function messageLength(octets: Buffer): number | undefined {
-  if (octets.length > 0 && octets[0] !== SEQUENCE) throw new MalformedMessage('this is not LDAP')
-  const content = readLength(octets, 1)
-  return content && content.offset + content.length
+export function messageLength(octets: Buffer, from = 0): number | undefined {
+  if (octets.length > from && octets[from] !== SEQUENCE) throw new MalformedMessage('this is not LDAP')
+  const content = readLength(octets, from + 1)
+  return content && content.offset - from + content.length
 }
 
 /**
@@ -97,108 +85,136 @@ export function messageLength(octets: Buffer): number | undefined {
  * @throws {MalformedMessage}
  */
 export function readResponse(message: Buffer): Response {
-  const budget = newBudget()
-  const { id, operation, rest } = readEnvelope(message, budget)
-  const to = RESPONSES.get(operation.tag)
-  if (to === undefined) throw new MalformedMessage(`0x${operation.tag.toString(16)} answers nothing we ask`)
-  const controls = readControls(message, rest, budget)
-  switch (operation.tag) {
-    case ENTRY:
-      return { id, to, entry: readEntry(message, operation, budget) }
+  const cursor = newCursor(message)
+  step(cursor, message.length)
+  expect(cursor, SEQUENCE)
+  const isEmpty = cursor.start === message.length
+  if (cursor.end !== message.length || isEmpty) throw new MalformedMessage('it is no LDAP message')
+  cursor.next = cursor.start
+  step(cursor, message.length)
+  if (cursor.next === message.length) throw new MalformedMessage('it is no LDAP message')
+  expect(cursor, INTEGER)
+  const id = readInteger(message, cursor.start, cursor.end)
+  step(cursor, message.length)
+  const { tag, end } = cursor
+  const to = RESPONSES.get(tag)
+  if (to === undefined) throw new MalformedMessage(`0x${tag.toString(16)} answers nothing we ask`)
+  cursor.next = cursor.start
+  switch (tag) {
+    case ENTRY: {
+      const entry = readEntry(cursor, end)
+      readControls(cursor)
+      return { id, to, entry }
+    }
     case REFERENCE:
-      for (const uri of children(message, operation, budget)) expect(uri, OCTETS)
+      while (cursor.next < end) {
+        step(cursor, end)
+        expect(cursor, OCTETS)
+      }
+      readControls(cursor)
       return { id, to }
-    default:
-      return { id, to, result: { ...readResult(message, operation, budget), controls } }
+    default: {
+      const { code, message: said } = readResult(cursor, end)
+      return { id, to, result: { code, message: said, controls: readControls(cursor) } }
+    }
   }
-}
-
-/**
- * A last word with nothing but its code, for ldapts: what else was in the answer is known already, and its parser can be sent
- * round for ever by what it finds where.
- */
-export function writeResult(id: number, to: 'bind' | 'search' | 'extended', code: number): Buffer {
-  const tag = { bind: 0x61, search: 0x65, extended: 0x78 }[to]
-  const operation = [...writeInteger(ENUMERATED, code), OCTETS, 0, OCTETS, 0]
-  const content = [...writeInteger(INTEGER, id), tag, operation.length, ...operation]
-  return Buffer.from([SEQUENCE, content.length, ...content])
-}
-
-/** Reads the head of a message that ldapts wrote. */
-export function readRequest(message: Buffer): Request {
-  const { id, operation } = readEnvelope(message, newBudget())
-  const name = REQUESTS.get(operation.tag)
-  if (name === undefined) throw new MalformedMessage(`0x${operation.tag.toString(16)} is nothing we ask`)
-  return { id, operation: name }
-}
-
-function readEnvelope(message: Buffer, budget: Budget) {
-  const [envelope, ...more] = children(message, { start: 0, end: message.length }, budget)
-  const [messageId, operation, ...rest] = envelope
-    ? children(message, expect(envelope, SEQUENCE), budget)
-    : []
-  if (!messageId || !operation || more.length > 0) throw new MalformedMessage('it is no LDAP message')
-  return { id: readInteger(message, expect(messageId, INTEGER)), operation, rest }
 }
 
 /** LDAPResult (section 4.1.9); what may follow its three fields is of no interest. */
-function readResult(message: Buffer, operation: Element, budget: Budget): Omit<WireResult, 'controls'> {
-  const [code, matchedDn, diagnostic] = children(message, operation, budget)
-  if (!code || !matchedDn || !diagnostic) throw new MalformedMessage('a result is incomplete')
-  expect(matchedDn, OCTETS)
-  const { start, end } = expect(diagnostic, OCTETS)
-  return {
-    code: readInteger(message, expect(code, ENUMERATED)),
-    message: message.toString('utf8', start, Math.min(end, start + MAX_DIAGNOSTIC)),
-  }
+function readResult(cursor: Cursor, within: number): Omit<WireResult, 'controls'> {
+  const { octets, next } = cursor
+  let fields = 0
+  for (; cursor.next < within; fields++) step(cursor, within)
+  if (fields < 3) throw new MalformedMessage('a result is incomplete')
+  cursor.next = next
+  step(cursor, within)
+  expect(cursor, ENUMERATED)
+  const code = readInteger(octets, cursor.start, cursor.end)
+  step(cursor, within)
+  expect(cursor, OCTETS)
+  step(cursor, within)
+  expect(cursor, OCTETS)
+  const { start, end } = cursor
+  cursor.next = within
+  const message = start === end ? '' : octets.toString('utf8', start, Math.min(end, start + MAX_DIAGNOSTIC))
+  return { code, message }
 }
 
 /** SearchResultEntry (section 4.5.2). */
-function readEntry(message: Buffer, operation: Element, budget: Budget): WireEntry {
-  const [name, list, ...more] = children(message, operation, budget)
-  if (!name || !list || more.length > 0) throw new MalformedMessage('an entry is incomplete')
-  const { start, end } = expect(name, OCTETS)
+function readEntry(cursor: Cursor, within: number): WireEntry {
+  const { octets } = cursor
+  step(cursor, within)
+  expect(cursor, OCTETS)
+  const { start, end } = cursor
   // It is sent back at the bind, and must be the same octets then.
-  if (end - start > MAX_DN || !isUtf8(message.subarray(start, end))) {
+  if (end - start > MAX_DN || !isUtf8(octets.subarray(start, end))) {
     throw new MalformedMessage('a name is too long, or no text')
   }
+  step(cursor, within)
+  expect(cursor, SEQUENCE)
+  if (cursor.end !== within) throw new MalformedMessage('an entry is incomplete')
+  cursor.next = cursor.start
   const attributes = new Map<string, readonly Buffer[]>()
-  for (const attribute of children(message, expect(list, SEQUENCE), budget)) {
-    const [type, values, ...others] = children(message, expect(attribute, SEQUENCE), budget)
-    if (!type || !values || others.length > 0) throw new MalformedMessage('an attribute is incomplete')
-    expect(type, OCTETS)
-    const octets = children(message, expect(values, SET), budget).map(value => {
-      expect(value, OCTETS)
-      return message.subarray(value.start, value.end)
-    })
-    const name = message.toString('latin1', type.start, type.end).toLowerCase()
-    if (attributes.has(name)) throw new MalformedMessage('an attribute is there twice')
-    attributes.set(name, octets)
-  }
-  return { dn: message.toString('utf8', start, end), attributes }
+  while (cursor.next < within) readAttribute(cursor, within, attributes)
+  return { dn: octets.toString('utf8', start, end), attributes }
 }
 
-/** Controls (section 4.1.11): at most one list of them. */
-function readControls(
-  message: Buffer,
-  rest: readonly Element[],
-  budget: Budget,
-): ReadonlyMap<string, Buffer> {
-  const [controls, ...more] = rest
-  if (more.length > 0) throw new MalformedMessage('something follows the controls')
-  if (controls === undefined) return NO_CONTROLS
+/** PartialAttribute (section 4.1.7). */
+function readAttribute(cursor: Cursor, within: number, attributes: Map<string, readonly Buffer[]>): void {
+  const { octets } = cursor
+  step(cursor, within)
+  expect(cursor, SEQUENCE)
+  const { end } = cursor
+  cursor.next = cursor.start
+  step(cursor, end)
+  expect(cursor, OCTETS)
+  const name = octets.toString('latin1', cursor.start, cursor.end).toLowerCase()
+  step(cursor, end)
+  expect(cursor, SET)
+  if (cursor.end !== end) throw new MalformedMessage('an attribute is incomplete')
+  cursor.next = cursor.start
+  const values: Buffer[] = []
+  while (cursor.next < end) {
+    step(cursor, end)
+    expect(cursor, OCTETS)
+    values.push(octets.subarray(cursor.start, cursor.end))
+  }
+  if (attributes.has(name)) throw new MalformedMessage('an attribute is there twice')
+  attributes.set(name, values)
+}
+
+/** Controls (section 4.1.11): at most one list of them, to the end of the message. */
+function readControls(cursor: Cursor): ReadonlyMap<string, Buffer> {
+  const { octets } = cursor
+  const within = octets.length
+  if (cursor.next === within) return NO_CONTROLS
+  step(cursor, within)
+  expect(cursor, CONTROLS)
+  if (cursor.end !== within) throw new MalformedMessage('something follows the controls')
+  cursor.next = cursor.start
   const found = new Map<string, Buffer>()
-  for (const control of children(message, expect(controls, CONTROLS), budget)) {
-    const [type, ...fields] = children(message, expect(control, SEQUENCE), budget)
-    if (!type) throw new MalformedMessage('a control has no type')
-    expect(type, OCTETS)
-    const order = fields.map(field => field.tag)
-    if (!['', `${BOOLEAN}`, `${OCTETS}`, `${BOOLEAN},${OCTETS}`].includes(order.join())) {
-      throw new MalformedMessage('a control has unknown fields')
-    }
-    const value = fields.find(field => field.tag === OCTETS)
-    const octets = value ? message.subarray(value.start, value.end) : Buffer.alloc(0)
-    found.set(message.toString('latin1', type.start, type.end), octets)
+  while (cursor.next < within) {
+    step(cursor, within)
+    expect(cursor, SEQUENCE)
+    const { end } = cursor
+    cursor.next = cursor.start
+    step(cursor, end)
+    expect(cursor, OCTETS)
+    const type = octets.toString('latin1', cursor.start, cursor.end)
+    found.set(type, readControlValue(cursor, end))
   }
   return found
+}
+
+/** What is behind the type of a control: whether it is critical, which is of no interest in an answer, and a value, or neither. */
+function readControlValue(cursor: Cursor, within: number): Buffer {
+  let value = NOTHING
+  if (cursor.next < within) {
+    step(cursor, within)
+    if (cursor.tag === BOOLEAN && cursor.next < within) step(cursor, within)
+    if (cursor.tag === OCTETS) value = cursor.octets.subarray(cursor.start, cursor.end)
+    else if (cursor.tag !== BOOLEAN) throw new MalformedMessage('a control has unknown fields')
+  }
+  if (cursor.next !== within) throw new MalformedMessage('a control has unknown fields')
+  return value
 }

@@ -1,30 +1,22 @@
-/** Simple paged results (RFC 2696). ldapts can page by itself, but then sends requests that nobody announced. */
-import { type BerWriter, Control, PagedResultsControl } from 'ldapts'
+/** Simple paged results (RFC 2696). */
 import { INTEGER, MalformedMessage, OCTETS, readElements, SEQUENCE } from './ber.ts'
 import type { SearchAnswer, SearchRequest } from './connection.ts'
 import { DirectoryFailure } from './failure.ts'
 import type { WireEntry } from './message.ts'
+import { encodeControl, encodePage } from './request.ts'
 import { SIZE_LIMIT_EXCEEDED, SUCCESS } from './result.ts'
 
-/** Asks for one page. Not critical: a server that knows no pages gives everything at once. */
-export class PageControl extends Control {
-  readonly #size: number
-  readonly #cookie: Buffer | undefined
+const PAGED_RESULTS = '1.2.840.113556.1.4.319'
 
-  /**
-   * @param size entries of one page
-   * @param cookie from the page before; undefined for the first
-   */
-  constructor(size: number, cookie: Buffer | undefined) {
-    super(PagedResultsControl.type)
-    this.#size = size
-    this.#cookie = cookie
-  }
-
-  protected override writeControl(writer: BerWriter): void {
-    const value = { size: this.#size, ...(this.#cookie && { cookie: this.#cookie }) }
-    new PagedResultsControl({ value }).writeControl(writer)
-  }
+/**
+ * Asks for one page. Not critical: a server that knows no pages gives everything at once.
+ *
+ * @param size entries of one page
+ * @param cookie from the page before; undefined for the first
+ * @returns the control, encoded
+ */
+export function pageControl(size: number, cookie: Buffer | undefined): Buffer {
+  return encodeControl(PAGED_RESULTS, encodePage(size, cookie ?? Buffer.alloc(0)))
 }
 
 export interface Page extends SearchAnswer {
@@ -41,7 +33,7 @@ export interface Page extends SearchAnswer {
  */
 export async function searchInPages(
   request: SearchRequest,
-  ask: (request: SearchRequest, page: PageControl) => Promise<Page>,
+  ask: (request: SearchRequest, page: Buffer) => Promise<Page>,
   signal: AbortSignal | undefined,
 ): Promise<SearchAnswer> {
   const { sizeLimit, pageSize = 1 } = request
@@ -52,7 +44,7 @@ export async function searchInPages(
   for (let page = 0; page < maxPages; page++) {
     if (signal?.aborted)
       throw new DirectoryFailure('the time for the attempt was used up', { phase: 'search' })
-    const answer = await ask({ ...request, sizeLimit: 0 }, new PageControl(pageSize, cookie))
+    const answer = await ask({ ...request, sizeLimit: 0 }, pageControl(pageSize, cookie))
     entries.push(...answer.entries)
     if (entries.length > sizeLimit) {
       return { code: SIZE_LIMIT_EXCEEDED, message: '', entries: entries.slice(0, sizeLimit) }
@@ -69,7 +61,7 @@ export async function searchInPages(
  * @throws {MalformedMessage}
  */
 export function readCookie(controls: ReadonlyMap<string, Buffer>): Buffer | undefined {
-  const octets = controls.get(PagedResultsControl.type)
+  const octets = controls.get(PAGED_RESULTS)
   if (octets === undefined) return undefined
   const [value, ...more] = readElements(octets)
   const [size, cookie, ...rest] = value?.tag === SEQUENCE ? readElements(value.content) : []

@@ -1,6 +1,11 @@
 /** What a password policy says beside the result of a bind (draft-behera-ldap-password-policy-11 section 6.2). */
-import { PasswordPolicyControl } from 'ldapts'
 import { MalformedMessage, readElements, readNumber, SEQUENCE } from './ber.ts'
+import { encodeControl } from './request.ts'
+
+const PASSWORD_POLICY = '1.3.6.1.4.1.42.2.27.8.5.1'
+
+/** Asks for it (section 6.1): the control, encoded. */
+export const ASK_POLICY = encodeControl(PASSWORD_POLICY)
 
 export interface PolicyAnswer {
   /** The other errors of the draft are about changing a password, which nobody does here. */
@@ -25,7 +30,7 @@ const ERROR = 0x81
  * @throws {MalformedMessage}
  */
 export function readPolicy(controls: ReadonlyMap<string, Buffer>): PolicyAnswer | undefined {
-  const octets = controls.get(PasswordPolicyControl.type)
+  const octets = controls.get(PASSWORD_POLICY)
   if (octets === undefined) return undefined
   const [value, ...more] = readElements(octets)
   if (value?.tag !== SEQUENCE || more.length > 0) throw new MalformedMessage('the policy cannot be read')

@@ -71,6 +71,8 @@ const RESULTS: ReadonlyMap<number, readonly [name: string, hint?: Hint]> = new M
   [80, ['other']],
 ])
 
+const NO_HINT: Hint = {}
+
 const ANONYMOUS: Hint = {
   means: 'the directory lets nobody search anonymously',
   advice: 'take out `bind.method: anonymous`, and give `bind` an account',
@@ -163,6 +165,7 @@ const MOST_SAID = 200
 /** The directory's own words, for operators: on one line, not too many, and none that repeat a password. */
 export function saidBy({ message, echoed }: Answer): string {
   if (echoed) return WITHHELD
+  if (message === '') return ''
   return message
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
@@ -183,8 +186,10 @@ export function refusesAnonymous(answer: Answer): boolean {
 }
 
 function hintFor(answer: Answer): Hint {
+  // As most answers are.
+  if (answer.message === '') return RESULTS.get(answer.code)?.[1] ?? NO_HINT
   const said = answer.message.replace(/\p{Cc}+/gu, ' ').trim()
   const known = SAID.find(([pattern]) => answer.code !== SUCCESS && pattern.test(said))?.[1]
   const account = ACCOUNT_SAID.get(subCode(answer) ?? '')
-  return known ?? (account === undefined ? RESULTS.get(answer.code)?.[1] : { means: account }) ?? {}
+  return known ?? (account === undefined ? RESULTS.get(answer.code)?.[1] : { means: account }) ?? NO_HINT
 }
