@@ -76,6 +76,7 @@ export function limitLog(log: Log, perSecond: number, clock: Pick<Clock, 'now'>)
       error: (fields, message) => void (admit('error', message) && inner.error(fields, message)),
       fatal: (fields, message) => inner.fatal(fields, message),
       child: fields => limited(inner.child(fields)),
+      isLevelEnabled: level => inner.isLevelEnabled?.(level) ?? true,
       leavesOut: (level, message) => level !== 'fatal' && leavesOut(level, message),
     }
   }
