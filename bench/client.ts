@@ -10,6 +10,8 @@ export interface Durations {
   /** Seconds that do not count, before those that do. */
   readonly warmUpS: number
   readonly seconds: number
+  /** Seconds under load before the first round: compilers take that long until they are done with it. */
+  readonly settleS: number
 }
 
 let files = 0
@@ -28,7 +30,7 @@ export async function caseOf(
     expects,
     warmUpS,
     seconds,
-  }: Pick<Case, 'name' | 'connections' | 'expects'> & Durations,
+  }: Pick<Case, 'name' | 'connections' | 'expects'> & Omit<Durations, 'settleS'>,
 ): Promise<Case> {
   const file = join(folder, `requests-${files++}.bin`)
   await writeFile(file, packTexts(requests))

@@ -109,6 +109,9 @@ export const parts: readonly Part[] = [
   },
 ]
 
+/** Connections that load somebody before the first round. */
+const SETTLING = 16
+
 interface Login {
   readonly name: string
   readonly running: Running
@@ -165,6 +168,7 @@ async function ceilings({
 }
 
 async function rightLogins(logins: readonly Login[], bench: Bench): Promise<Case[]> {
+  for (const login of logins) await settle(login, bench)
   const cases = bench.connections.flatMap(connections =>
     logins.map(login => {
       const { running } = login
@@ -185,6 +189,7 @@ async function refusals(bench: Bench, started: Running[]): Promise<Case[]> {
   const bare = await startAll([bareRoute], bench, started)
   const [shipped, unpaced] = await startAll([asShipped, quick], bench, started)
   if (!shipped || !unpaced) return []
+  for (const login of [shipped, unpaced]) await settle(login, bench)
   const locked = people.slice(-50)
   await lockOut(bench, shipped.running, locked)
   const open = people.slice(0, -50)
@@ -199,6 +204,16 @@ async function refusals(bench: Bench, started: Running[]): Promise<Case[]> {
     one(bench, { ...unpaced, name: 'unknown, floor of 1 ms' }, strangers, { connections, expects: '401' }),
   ])
   return Promise.all(cases)
+}
+
+/** Everybody has been asked for by then, and what a runtime compiles is compiled. */
+async function settle(login: Login, bench: Bench): Promise<void> {
+  const { running } = login
+  const { settleS } = bench.durations
+  const requests = requestsFor(running, bench.directory.people, ({ password }) => password)
+  const long = { ...bench, durations: { ...bench.durations, seconds: settleS } }
+  const warmUp = await one(long, login, requests, { connections: SETTLING, expects: running.accepted })
+  await warmUp.run({ onBegin() {}, onEnd() {} })
 }
 
 function requestsFor(

@@ -32,8 +32,8 @@ const SECTIONS = {
   admin: { port: 0 },
   trusted_proxies: ['127.0.0.1'],
   log: { format: 'json', max_per_second: 1_000_000 },
-  // As many as come at once; the lockout's own limit of attempts in flight for one name is left as it is.
-  lockout: { duration: '12h' },
+  // Who has logged in from where is remembered for 2,600 people within the default of 64 MiB: these are 10,000.
+  lockout: { duration: '12h', memory: '256MiB' },
 }
 
 export function gatehouse({
