@@ -80,7 +80,6 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
   let failuresInARow = 0
   let broken: string | undefined
   let impatience: NodeJS.Timeout | undefined
-  let due: NodeJS.Immediate | undefined
   let failed = 0
   let lost = 0
   let untold: { count: number; from: number; to: number } | undefined
@@ -111,7 +110,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     return new Promise(resolve => {
       row.tell = resolve
       impatience ??= setTimeout(lookForTheLate, waitMs)
-      if (sent === undefined) sendSoon()
+      send()
     })
   }
 
@@ -132,14 +131,8 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     row.tell = undefined
   }
 
-  /** At the end of this turn of the event loop, so that what is decided in one turn goes to the disk together. */
-  function sendSoon(): void {
-    due ??= setImmediate(send)
-  }
-
   /** Sends what has gathered, unless something is on its way. */
   function send(): void {
-    due = undefined
     if (sent !== undefined) return
     if (queue.length === 0) {
       onQuiet?.()
