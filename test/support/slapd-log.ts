@@ -15,6 +15,7 @@ export interface LoggedBind {
 export interface LoggedSearch {
   readonly connection: number
   readonly base: string
+  readonly scope: 'base' | 'one' | 'sub' | undefined
   readonly filter: string
   /** Undefined if slapd had not answered when the log was read. */
   readonly result: number | undefined
@@ -50,10 +51,11 @@ export function loggedBinds(log: string): LoggedBind[] {
 
 export function loggedSearches(log: string): LoggedSearch[] {
   const results = resultsIn(log)
-  return [...log.matchAll(/conn=(\d+) (op=\d+) SRCH base="(.*)" scope=\d .*filter="(.*)"$/gm)].map(
-    ([, connection = '', op = '', base = '', filter = '']) => ({
+  return [...log.matchAll(/conn=(\d+) (op=\d+) SRCH base="(.*)" scope=(\d) .*filter="(.*)"$/gm)].map(
+    ([, connection = '', op = '', base = '', scope = '', filter = '']) => ({
       connection: Number(connection),
       base,
+      scope: (['base', 'one', 'sub'] as const)[Number(scope)],
       filter,
       result: results.get(`${connection} ${op}`),
     }),
