@@ -52,7 +52,7 @@ export function picture(
   })
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 ${height}" font-family="sans-serif" font-size="13">` +
-    `<rect width="720" height="${height}" fill="#ffffff"/><text x="16" y="24" font-size="15">${escapeXml(title)}</text>` +
+    `<title>${escapeXml(title)}</title><rect width="720" height="${height}" fill="#ffffff"/><text x="16" y="24" font-size="15">${escapeXml(title)}</text>` +
     `${drawn.join('')}</svg>\n`
   )
 }
