@@ -20,6 +20,7 @@ export interface BenchDaemonOptions {
 }
 
 export interface BenchDaemon {
+  readonly configFile: string
   readonly url: string
   /** `127.0.0.1:PORT`, as the client in C wants it. */
   readonly address: string
@@ -56,7 +57,7 @@ export async function startDaemon(options: BenchDaemonOptions): Promise<BenchDae
     ...sections,
   }
   // JSON is YAML.
-  await writeFile(config, JSON.stringify(yaml))
+  await writeFile(config, JSON.stringify(yaml), { mode: 0o600 })
   const log = await open(logFile, 'w')
   const child = spawn(
     'setpriv',
@@ -78,6 +79,7 @@ export async function startDaemon(options: BenchDaemonOptions): Promise<BenchDae
   })
   const { url, admin, time } = startup
   return {
+    configFile: config,
     url,
     address: new URL(url).host,
     adminUrl: admin,

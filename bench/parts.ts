@@ -5,11 +5,12 @@ import { type Contender, NotHere, type Running } from './contender.ts'
 import { keepers, peers } from './contenders/all.ts'
 import { bareRoute } from './contenders/bare-route.ts'
 import { prepareCeiling } from './contenders/ceiling.ts'
-import { gatehouse, nobody } from './contenders/gatehouse.ts'
+import { gatehouse, nobody, startGatehouse } from './contenders/gatehouse.ts'
+import { listed } from './contenders/listed.ts'
 import { addLocalUser } from './contenders/local-user.ts'
 import { lockOut } from './contenders/lock-out.ts'
 import type { BenchDirectory, BenchPerson } from './directory.ts'
-import { loginRequest } from './login-request.ts'
+import { addressFor, loginRequest } from './login-request.ts'
 import { runClient } from './native.ts'
 import type { Case, Result } from './rounds.ts'
 
@@ -42,7 +43,8 @@ export const BARE_ROUTE = 'bare Fastify route'
 const asShipped = gatehouse({ name: SHIPPED, remark: 'audit, lockout, log and timing on' })
 
 const NO_AUDIT = { audit: { enabled: false } }
-const NO_LOG = { log: { format: 'json', level: 'error' } }
+/** Ten lines a second: next to none. */
+const NO_LOG = { log: { format: 'json', max_per_second: 10 } }
 const NO_LOCKOUT = { lockout: { mode: 'off' } }
 
 /** What is left without each: the difference is what it costs. */
@@ -91,17 +93,34 @@ export const parts: readonly Part[] = [
     prepare: refusals,
   },
   {
+    id: 'route',
+    title: 'Without a directory',
+    comparedWith: 'to a bare Fastify route, which refuses everybody',
+    isBase: ({ case: { name } }) => name === BARE_ROUTE,
+    async prepare(bench, started) {
+      const [bare] = await startAll([bareRoute], bench, started)
+      const login = await startAll([listed], bench, started)
+      const requests = requestsFor(loginRequest, bench.directory.people, ({ password }) => password)
+      const beside = bench.connections.flatMap(connections =>
+        bare ? [one(bench, bare, requests, { connections, expects: bare.running.refused })] : [],
+      )
+      return [...(await Promise.all(beside)), ...(await rightLogins(login, bench))]
+    },
+  },
+  {
     id: 'local',
     title: 'Local users (argon2id)',
     comparedWith: '',
     isBase: () => false,
     async prepare(bench, started) {
-      const local = gatehouse({ name: 'Gatehouse, local', remark: '', localOnly: true })
-      const [login] = await startAll([local], bench, started)
-      if (!login) return []
-      const password = await addLocalUser(login.running, 'local-user')
+      const running = await startGatehouse(join(bench.folder, 'local'), [{ id: 'local', type: 'local' }])
+      started.push(running)
+      const login = { name: 'Gatehouse, local', running }
+      const password = await addLocalUser(running, 'local-user')
       // From addresses of their own: the same attempt at the same time would be verified once for all.
-      const requests = bench.directory.people.map(({ uid }) => loginRequest('local-user', password, uid))
+      const requests = bench.directory.people.map(({ uid }) =>
+        loginRequest('local-user', password, addressFor(uid)),
+      )
       return Promise.all(
         bench.connections.map(connections => one(bench, login, requests, { connections, expects: '200' })),
       )
@@ -172,7 +191,7 @@ async function rightLogins(logins: readonly Login[], bench: Bench): Promise<Case
   const cases = bench.connections.flatMap(connections =>
     logins.map(login => {
       const { running } = login
-      const requests = requestsFor(running, bench.directory.people, ({ password }) => password)
+      const requests = requestsFor(running.request, bench.directory.people, ({ password }) => password)
       return one(bench, login, requests, { connections, expects: running.accepted })
     }),
   )
@@ -194,8 +213,8 @@ async function refusals(bench: Bench, started: Running[]): Promise<Case[]> {
   await lockOut(bench, shipped.running, locked)
   const open = people.slice(0, -50)
   const strangers = Array.from({ length: 20_000 }, () => shipped.running.request(nobody(), 'not-a-password'))
-  const wrong = requestsFor(shipped.running, open, ({ uid }) => `wrong-${uid}`)
-  const lockedOut = requestsFor(shipped.running, locked, ({ password }) => password)
+  const wrong = requestsFor(shipped.running.request, open, ({ uid }) => `wrong-${uid}`)
+  const lockedOut = requestsFor(shipped.running.request, locked, ({ password }) => password)
   const cases = bench.connections.flatMap(connections => [
     ...bare.map(login => one(bench, login, lockedOut, { connections, expects: login.running.refused })),
     one(bench, { ...shipped, name: LOCKED_OUT }, lockedOut, { connections, expects: '429' }),
@@ -210,14 +229,14 @@ async function refusals(bench: Bench, started: Running[]): Promise<Case[]> {
 async function settle(login: Login, bench: Bench): Promise<void> {
   const { running } = login
   const { settleS } = bench.durations
-  const requests = requestsFor(running, bench.directory.people, ({ password }) => password)
+  const requests = requestsFor(running.request, bench.directory.people, ({ password }) => password)
   const long = { ...bench, durations: { ...bench.durations, seconds: settleS } }
   const warmUp = await one(long, login, requests, { connections: SETTLING, expects: running.accepted })
   await warmUp.run({ onBegin() {}, onEnd() {} })
 }
 
 function requestsFor(
-  { request }: Running,
+  request: Running['request'],
   people: readonly BenchPerson[],
   password: (person: BenchPerson) => string,
 ): Buffer[] {

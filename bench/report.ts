@@ -20,13 +20,25 @@ export function table(results: readonly Result[], base: (result: Result) => Resu
       of(result, 'rate').toFixed(0),
       other ? ratio(result, other).toFixed(2) : '',
       own ? of(result, 'cpuUs').toFixed(0) : '',
+      own ? of(result, 'mainUs').toFixed(0) : '',
       of(result, 'directoryCpuUs').toFixed(0),
       milliseconds(of(result, 'p50')),
       milliseconds(of(result, 'p99')),
       own ? of(result, 'rss').toFixed(0) : '',
     ]
   })
-  const head = ['', 'at once', 'a second', 'ratio', 'CPU µs', 'slapd CPU µs', 'p50 ms', 'p99 ms', 'RSS MiB']
+  const head = [
+    '',
+    'at once',
+    'a second',
+    'ratio',
+    'CPU µs',
+    'its main thread',
+    'slapd CPU µs',
+    'p50 ms',
+    'p99 ms',
+    'RSS MiB',
+  ]
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map((_, at) => (at === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }

@@ -1,7 +1,7 @@
 /** Rounds: in each one everybody is measured once, in an order of chance, and compared with what the same round gave the others. */
 
 import type { Measured, Phases } from './native.ts'
-import { cpuSeconds, residentMiB } from './usage.ts'
+import { cpuSeconds, mainThreadSeconds, residentMiB } from './usage.ts'
 
 /** One line of a table: somebody doing something with so many connections. */
 export interface Case {
@@ -23,6 +23,8 @@ export interface Sample {
   readonly p99: number
   /** Microseconds of CPU a reply. */
   readonly cpuUs: number
+  /** Of the thread that the first of its processes began with. */
+  readonly mainUs: number
   readonly directoryCpuUs: number
   /** MiB at the end. */
   readonly rss: number
@@ -74,9 +76,10 @@ async function measure(
   one: Case,
   directory: number,
 ): Promise<{ sample: Sample; strange: string | undefined }> {
-  const used = { own: [0, 0], directory: [0, 0] }
+  const used = { own: [0, 0], main: [0, 0], directory: [0, 0] }
   const note = (at: 0 | 1) => {
     used.own[at] = cpuSeconds(one.pids)
+    used.main[at] = mainThreadSeconds(one.pids[0] ?? 0)
     used.directory[at] = cpuSeconds([directory])
   }
   const { kinds, seconds, p50, p99, silent } = await one.run({ onBegin: () => note(0), onEnd: () => note(1) })
@@ -92,6 +95,7 @@ async function measure(
       p50,
       p99,
       cpuUs: perReply(used.own),
+      mainUs: perReply(used.main),
       directoryCpuUs: perReply(used.directory),
       rss: residentMiB(one.pids),
     },

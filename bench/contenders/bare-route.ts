@@ -13,7 +13,7 @@ export const bareRoute: Contender = {
   start: startBareRoute,
 }
 
-export async function startBareRoute(): Promise<Running> {
+async function startBareRoute(): Promise<Running> {
   const child = fork(SERVER)
   const [port] = await once(child, 'message')
   return {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Running } from '../contender.ts'
+import type { RunningGatehouse } from './gatehouse.ts'
 
 const run = promisify(execFile)
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -12,13 +12,9 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
  *
  * @returns the password
  */
-export async function addLocalUser(
-  running: Running & { readonly configFile?: string },
-  username: string,
-): Promise<string> {
-  if (running.configFile === undefined) throw new Error('it is not a daemon of ours')
-  const args = ['user', 'add', username, '--generate', '--json', '--config', running.configFile]
-  const { stdout } = await run(process.execPath, [MAIN, ...args], { cwd: dirname(running.configFile) })
+export async function addLocalUser({ configFile }: RunningGatehouse, username: string): Promise<string> {
+  const args = ['user', 'add', username, '--generate', '--json', '--config', configFile]
+  const { stdout } = await run(process.execPath, [MAIN, ...args], { cwd: dirname(configFile) })
   const { password } = JSON.parse(stdout)
   if (typeof password !== 'string') throw new Error(`no password in ${stdout}`)
   return password

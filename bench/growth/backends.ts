@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { corpPeopleDn } from '../../test/support/corp.ts'
 import { runSlapd, type Slapd } from '../../test/support/slapd.ts'
 import { startDaemon } from '../daemon.ts'
+import { loginRequest } from '../login-request.ts'
 import { groundLdif, passwordOf, personLdif, plainBackend } from './directory.ts'
-import { addressOf, load, loginRequest } from './load.ts'
+import { addressOf, load } from './load.ts'
 import { count, type Figure, type Row, type Scope } from './row.ts'
 
 const MOST = 8
@@ -43,7 +44,7 @@ async function asked(scope: Scope, chain: readonly object[]): Promise<readonly F
   try {
     const requests = Array.from({ length: PEOPLE_EACH }, (_, index) => {
       const uid = uidOf(MOST - 1, index)
-      return loginRequest({ username: uid, password: passwordOf(uid), address: addressOf(index) })
+      return loginRequest(uid, passwordOf(uid), addressOf(index))
     })
     const { address, pid } = daemon
     const [warmUp, seconds] = scope.short ? [0.5, 0.7] : [4, 8]

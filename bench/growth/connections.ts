@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { defaultLimits } from '../../src/http/limits.ts'
 import { runSlapd } from '../../test/support/slapd.ts'
 import { type BenchDaemon, startDaemon } from '../daemon.ts'
+import { loginRequest } from '../login-request.ts'
 import { residentMiB } from '../usage.ts'
 import { groundLdif, passwordOf, personLdif, plainBackend } from './directory.ts'
-import { addressOf, LIVEZ, load, loginRequest } from './load.ts'
+import { addressOf, LIVEZ, load } from './load.ts'
 import { count, type Figure, type Row, type Scope } from './row.ts'
 
 const PEOPLE = 500
@@ -23,7 +24,7 @@ export async function connections(scope: Scope): Promise<readonly Row[]> {
   await writeFile(ldif, [groundLdif(), ...uids.map(uid => personLdif(uid))].join('\n'))
   const slapd = await runSlapd({ directory: join(scope.folder, 'slapd'), ldif, logs: 'none' })
   const requests = uids.map((username, index) =>
-    loginRequest({ username, password: passwordOf(username), address: addressOf(index) }),
+    loginRequest(username, passwordOf(username), addressOf(index)),
   )
   const rows: Row[] = []
   try {

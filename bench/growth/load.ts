@@ -4,13 +4,6 @@ import { join } from 'node:path'
 import { type Measured, packTexts, runClient } from '../native.ts'
 import { cpuSeconds } from '../usage.ts'
 
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-  /** Whose login it is, as a trusted proxy says it. */
-  readonly address: string
-}
-
 export interface Load {
   /** Where the client in C is, and where its requests may be written. */
   readonly clients: string
@@ -33,14 +26,6 @@ export interface Loaded extends Measured {
 /** An address of its own for each of 16 million. */
 export function addressOf(index: number): string {
   return `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`
-}
-
-export function loginRequest({ username, password, address }: Credentials): Buffer {
-  const body = JSON.stringify({ username, password })
-  return Buffer.from(
-    `POST /authenticate HTTP/1.1\r\nHost: gatehouse\r\nContent-Type: application/json\r\nX-Forwarded-For: ${address}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }
 
 export const LIVEZ = Buffer.from('GET /livez HTTP/1.1\r\nHost: gatehouse\r\n\r\n')

@@ -3,9 +3,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runSlapd } from '../../test/support/slapd.ts'
 import { startDaemon } from '../daemon.ts'
+import { loginRequest } from '../login-request.ts'
 import { residentMiB } from '../usage.ts'
 import { groundLdif, passwordOf, personLdif, plainBackend } from './directory.ts'
-import { addressOf, load, loginRequest } from './load.ts'
+import { addressOf, load } from './load.ts'
 import { count, type Row, type Scope } from './row.ts'
 
 const PEOPLE = 10_000
@@ -98,15 +99,11 @@ function requestsOf(uids: readonly string[], slice: number): Buffer[] {
       // Each slice begins with others, or those at the end would never have their turn.
       const person = (index + slice * 4_999) % uids.length
       const username = uids[person] ?? ''
-      return loginRequest({ username, password: passwordOf(username), address: addressOf(person) })
+      return loginRequest(username, passwordOf(username), addressOf(person))
     }
     const guessed = Math.floor(index / WRONG_IN) % GUESSED_AT
     const username = uids[guessed * 4] ?? ''
-    return loginRequest({
-      username,
-      password: `wrong ${slice} ${index}`,
-      address: addressOf(2 ** 20 + guessed * 256),
-    })
+    return loginRequest(username, `wrong ${slice} ${index}`, addressOf(2 ** 20 + guessed * 256))
   })
 }
 
