@@ -1,4 +1,4 @@
-import type { Level, Log } from './log.ts'
+import { type Level, type Log, logLevels } from './log.ts'
 
 /** A child that is made when something is said to it: most attempts say nothing, and a child of pino's costs more than they do. */
 export function lazyChild(parent: Log, fields: object): Log {
@@ -9,11 +9,7 @@ export function lazyChild(parent: Log, fields: object): Log {
   }
   const write = (level: Level) => (given: object, message: string) => child()[level](given, message)
   return {
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    fatal: write('fatal'),
+    ...logLevels(write),
     child: more => lazyChild(parent, { ...fields, ...more }),
     isLevelEnabled: level => parent.isLevelEnabled?.(level) ?? true,
   }

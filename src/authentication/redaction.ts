@@ -1,5 +1,5 @@
 /** Keeps a password out of what a backend says: its errors, its reasons, its log (security.md S77). */
-import type { Level, Log } from './log.ts'
+import { type Level, type Log, logLevels } from './log.ts'
 import type { Secret } from './secret.ts'
 
 /** What stands where a text held the password. The whole text goes: what is left of it would tell a short password. */
@@ -82,11 +82,7 @@ export function createRedaction(password: Secret): Redaction {
       if (to.isLevelEnabled?.(level) ?? true) to[level](fields(given), text(String(message)))
     }
     return {
-      debug: write('debug'),
-      info: write('info'),
-      warn: write('warn'),
-      error: write('error'),
-      fatal: write('fatal'),
+      ...logLevels(write),
       child: given => log(to.child(fields(given))),
     }
   }

@@ -19,15 +19,8 @@ interface Parts {
  * database, and only in one of several processes that start at the same time. Later, deleting the last user brings
  * nobody back.
  *
- * @throws UnavailableError
- */
-export function ensureFirstAdmin(parts: Parts): Promise<FirstAdmin | undefined> {
-  return prepareFirstAdmin(parts)()
-}
-
-/**
- * The same in two steps: the hash, which takes its time, is computed from now on, and the user is made when what is given back
- * is called. Without that nothing is made. Never throws; the second step rejects with what either met.
+ * In two steps: the hash, which takes its time, is computed from now on, and the user is made when what is given back is called.
+ * Without that nothing is made. Never throws; the second step rejects with what either met, an UnavailableError among them.
  */
 export function prepareFirstAdmin({ store, passwords }: Parts): () => Promise<FirstAdmin | undefined> {
   const preparing = prepare()

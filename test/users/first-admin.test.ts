@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Secret } from '../../src/authentication/secret.ts'
-import { ensureFirstAdmin, prepareFirstAdmin } from '../../src/users/first-admin.ts'
+import { prepareFirstAdmin } from '../../src/users/first-admin.ts'
 import { randomPassword } from '../../src/users/random-password.ts'
 import { openStore, otherProcess, temporaryPath } from './temporary.ts'
 
@@ -10,23 +10,23 @@ t.test(
   'where there has never been a user, one admin is made, with a password that nobody chose (S36)',
   async t => {
     const { store } = openStore(t)
-    const admin = await ensureFirstAdmin({ store, passwords })
+    const admin = await prepareFirstAdmin({ store, passwords })()
     t.equal(admin?.username, 'admin')
     t.match(store.findLogin('admin'), {
       user: { groups: ['admins'], disabled: false },
       passwordHash: `$hash of ${admin?.password.reveal()}`,
     })
     t.notMatch(JSON.stringify(admin), admin?.password.reveal() ?? '', 'it cannot be printed by accident')
-    t.equal(await ensureFirstAdmin({ store, passwords }), undefined, 'once')
+    t.equal(await prepareFirstAdmin({ store, passwords })(), undefined, 'once')
     store.remove(store.find('admin')?.id ?? '')
-    t.equal(await ensureFirstAdmin({ store, passwords }), undefined, 'and a deleted admin stays deleted')
+    t.equal(await prepareFirstAdmin({ store, passwords })(), undefined, 'and a deleted admin stays deleted')
   },
 )
 
 t.test('where there is a user already, nothing is made', async t => {
   const { store } = openStore(t)
   store.create({ username: 'alice', groups: [], passwordHash: '$fake' })
-  t.equal(await ensureFirstAdmin({ store, passwords }), undefined)
+  t.equal(await prepareFirstAdmin({ store, passwords })(), undefined)
   t.equal(store.list().length, 1)
 })
 

@@ -12,7 +12,7 @@ import { createUsernameNormaliser } from '../../src/authentication/username.ts'
 import { systemBoot } from '../../src/lockout/boot.ts'
 import { createJournal } from '../../src/lockout/sqlite-journal.ts'
 import { installationSecret, openDatabase } from '../../src/users/database.ts'
-import { ensureFirstAdmin } from '../../src/users/first-admin.ts'
+import { prepareFirstAdmin } from '../../src/users/first-admin.ts'
 import { openLockoutTable } from '../../src/users/lockout-table.ts'
 import { createUserStore } from '../../src/users/store.ts'
 
@@ -28,7 +28,7 @@ switch (what) {
     print(installationSecret(open()).toString('hex'))
     break
   case 'first-admin': {
-    const admin = await ensureFirstAdmin({ store: store(), passwords: { hash: async () => '$fake' } })
+    const admin = await prepareFirstAdmin({ store: store(), passwords: { hash: async () => '$fake' } })()
     print(admin?.password.reveal() ?? 'none')
     break
   }

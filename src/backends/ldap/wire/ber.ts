@@ -95,6 +95,19 @@ export function expect(cursor: Cursor, tag: number): void {
 }
 
 /**
+ * Goes to the next element and into it.
+ *
+ * @returns where it ends
+ * @throws {MalformedMessage} unless it is all there, and has this tag
+ */
+export function enter(cursor: Cursor, within: number, tag: number): number {
+  step(cursor, within)
+  expect(cursor, tag)
+  cursor.next = cursor.start
+  return cursor.end
+}
+
+/**
  * The number that is the content of an element.
  *
  * @throws {MalformedMessage} for a negative number, and one of more than four octets

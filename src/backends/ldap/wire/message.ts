@@ -8,6 +8,7 @@ import {
   CONTROLS,
   type Cursor,
   ENUMERATED,
+  enter,
   expect,
   INTEGER,
   MalformedMessage,
@@ -86,11 +87,9 @@ export function messageLength(octets: Buffer, from = 0): number | undefined {
  */
 export function readResponse(message: Buffer): Response {
   const cursor = newCursor(message)
-  step(cursor, message.length)
-  expect(cursor, SEQUENCE)
-  const isEmpty = cursor.start === message.length
-  if (cursor.end !== message.length || isEmpty) throw new MalformedMessage('it is no LDAP message')
-  cursor.next = cursor.start
+  const whole = enter(cursor, message.length, SEQUENCE)
+  const isEmpty = cursor.next === message.length
+  if (whole !== message.length || isEmpty) throw new MalformedMessage('it is no LDAP message')
   step(cursor, message.length)
   if (cursor.next === message.length) throw new MalformedMessage('it is no LDAP message')
   expect(cursor, INTEGER)
@@ -150,10 +149,7 @@ function readEntry(cursor: Cursor, within: number): WireEntry {
   if (end - start > MAX_DN || !isUtf8(octets.subarray(start, end))) {
     throw new MalformedMessage('a name is too long, or no text')
   }
-  step(cursor, within)
-  expect(cursor, SEQUENCE)
-  if (cursor.end !== within) throw new MalformedMessage('an entry is incomplete')
-  cursor.next = cursor.start
+  if (enter(cursor, within, SEQUENCE) !== within) throw new MalformedMessage('an entry is incomplete')
   const attributes = new Map<string, readonly Buffer[]>()
   while (cursor.next < within) readAttribute(cursor, within, attributes)
   return { dn: octets.toString('utf8', start, end), attributes }
@@ -162,17 +158,11 @@ function readEntry(cursor: Cursor, within: number): WireEntry {
 /** PartialAttribute (section 4.1.7). */
 function readAttribute(cursor: Cursor, within: number, attributes: Map<string, readonly Buffer[]>): void {
   const { octets } = cursor
-  step(cursor, within)
-  expect(cursor, SEQUENCE)
-  const { end } = cursor
-  cursor.next = cursor.start
+  const end = enter(cursor, within, SEQUENCE)
   step(cursor, end)
   expect(cursor, OCTETS)
   const name = octets.toString('latin1', cursor.start, cursor.end).toLowerCase()
-  step(cursor, end)
-  expect(cursor, SET)
-  if (cursor.end !== end) throw new MalformedMessage('an attribute is incomplete')
-  cursor.next = cursor.start
+  if (enter(cursor, end, SET) !== end) throw new MalformedMessage('an attribute is incomplete')
   const values: Buffer[] = []
   while (cursor.next < end) {
     step(cursor, end)
@@ -188,16 +178,10 @@ function readControls(cursor: Cursor): ReadonlyMap<string, Buffer> {
   const { octets } = cursor
   const within = octets.length
   if (cursor.next === within) return NO_CONTROLS
-  step(cursor, within)
-  expect(cursor, CONTROLS)
-  if (cursor.end !== within) throw new MalformedMessage('something follows the controls')
-  cursor.next = cursor.start
+  if (enter(cursor, within, CONTROLS) !== within) throw new MalformedMessage('something follows the controls')
   const found = new Map<string, Buffer>()
   while (cursor.next < within) {
-    step(cursor, within)
-    expect(cursor, SEQUENCE)
-    const { end } = cursor
-    cursor.next = cursor.start
+    const end = enter(cursor, within, SEQUENCE)
     step(cursor, end)
     expect(cursor, OCTETS)
     const type = octets.toString('latin1', cursor.start, cursor.end)
