@@ -5,7 +5,7 @@ import { type Contender, NotHere, type Running } from './contender.ts'
 import { keepers, peers } from './contenders/all.ts'
 import { bareRoute } from './contenders/bare-route.ts'
 import { prepareCeiling } from './contenders/ceiling.ts'
-import { gatehouse, nobody, startGatehouse } from './contenders/gatehouse.ts'
+import { gatehouse, LOCKOUT, nobody, startGatehouse } from './contenders/gatehouse.ts'
 import { listed } from './contenders/listed.ts'
 import { addLocalUser } from './contenders/local-user.ts'
 import { lockOut } from './contenders/lock-out.ts'
@@ -45,7 +45,7 @@ const asShipped = gatehouse({ name: SHIPPED, remark: 'audit, lockout, log and ti
 const NO_AUDIT = { audit: { enabled: false } }
 /** Ten lines a second: next to none. */
 const NO_LOG = { log: { format: 'json', max_per_second: 10 } }
-const NO_LOCKOUT = { lockout: { mode: 'off' } }
+const NO_LOCKOUT = { lockout: { ...LOCKOUT, mode: 'off' } }
 
 /** What is left without each: the difference is what it costs. */
 const without = [
@@ -116,17 +116,25 @@ export const parts: readonly Part[] = [
       const running = await startGatehouse(join(bench.folder, 'local'), [{ id: 'local', type: 'local' }])
       started.push(running)
       const login = { name: 'Gatehouse, local', running }
-      const password = await addLocalUser(running, 'local-user')
-      // From addresses of their own: the same attempt at the same time would be verified once for all.
-      const requests = bench.directory.people.map(({ uid }) =>
-        loginRequest('local-user', password, addressFor(uid)),
+      const users = Array.from(
+        { length: Math.ceil(Math.max(...bench.connections) / MOST_OF_ONE) },
+        (_, at) => `local-${at}`,
       )
+      const passwords = await Promise.all(users.map(name => addLocalUser(running, name)))
+      // From addresses of their own: the same attempt at the same time would be verified once for all.
+      const requests = bench.directory.people.map(({ uid }, index) => {
+        const at = index % users.length
+        return loginRequest(users[at] ?? '', passwords[at] ?? '', addressFor(uid))
+      })
       return Promise.all(
         bench.connections.map(connections => one(bench, login, requests, { connections, expects: '200' })),
       )
     },
   },
 ]
+
+/** At once, of one account: the lockout has places for one more. */
+const MOST_OF_ONE = 4
 
 /** Connections that load somebody before the first round. */
 const SETTLING = 16

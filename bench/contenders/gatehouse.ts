@@ -21,10 +21,8 @@ export interface RunningGatehouse extends Running {
   readonly configFile: string
 }
 
-const SECTIONS = {
-  // Who has logged in from where is remembered for 2,600 people within the default of 64 MiB: these are 10,000.
-  lockout: { duration: '12h', memory: '256MiB' },
-}
+/** Who has logged in from where is remembered for 2,600 people within the default of 64 MiB: these are 10,000. */
+export const LOCKOUT = { duration: '12h', memory: '256MiB' }
 
 export function gatehouse({ name, remark, backend, sections, ldaps }: GatehouseOptions): Contender {
   return {
@@ -44,7 +42,7 @@ export async function startGatehouse(
   backends: readonly object[],
   sections?: object,
 ): Promise<RunningGatehouse> {
-  const daemon = await startDaemon({ folder, backends, sections: { ...SECTIONS, ...sections } })
+  const daemon = await startDaemon({ folder, backends, sections: { lockout: LOCKOUT, ...sections } })
   return {
     protocol: 'http',
     address: daemon.address,
