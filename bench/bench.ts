@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util'
 import type { Running } from './contender.ts'
 import { startDirectory } from './directory.ts'
 import { compileClients } from './native.ts'
-import { writePage } from './page.ts'
+import { type Section, writePage } from './page.ts'
 import { type Bench, parts } from './parts.ts'
 import { table } from './report.ts'
 import { type Result, runRounds } from './rounds.ts'
@@ -43,7 +43,7 @@ if (unknown.length > 0) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'gatehouse-bench-'))
-const sections: { title: string; comparedWith: string; table: string }[] = []
+const sections: Section[] = []
 const all: Result[] = []
 try {
   await compileClients(folder)
@@ -67,7 +67,7 @@ try {
             other =>
               part.isBase(other) && other.case.connections === result.case.connections && other !== result,
           )
-        sections.push({ ...part, table: table(results, base) })
+        sections.push({ ...part, results, table: table(results, base) })
         all.push(...results)
       } finally {
         await Promise.all(started.map(running => running.stop()))
@@ -85,7 +85,7 @@ for (const { title, comparedWith, table } of sections) {
 }
 const reached = targets(all)
 print(`\n## Targets\n\n${targetTable(reached)}`)
-if (values.write) await writePage({ sections, results: all, reached, rounds, seconds })
+if (values.write) await writePage({ sections, reached, rounds, seconds })
 const broken = all.flatMap(({ case: { name, connections }, broken }) =>
   broken.map(what => `${name}, ${connections}: ${what}`),
 )

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { CEILING } from './parts.ts'
+import { CEILING, type Part } from './parts.ts'
 import { picture } from './report.ts'
 import { type Result, ratio } from './rounds.ts'
 import { type Target, targetTable } from './targets.ts'
@@ -14,20 +14,21 @@ const END = '<!-- end of figures -->'
 /** Logins at once in the picture. */
 const DRAWN = 16
 
-export interface Page {
-  readonly sections: readonly {
-    readonly title: string
-    readonly comparedWith: string
-    readonly table: string
-  }[]
+/** One part, measured. */
+export interface Section extends Pick<Part, 'id' | 'title' | 'comparedWith'> {
   readonly results: readonly Result[]
+  readonly table: string
+}
+
+export interface Page {
+  readonly sections: readonly Section[]
   readonly reached: readonly Target[]
   readonly rounds: number
   readonly seconds: number
 }
 
 /** @throws Error if the page has lost its marks */
-export async function writePage({ sections, results, reached, rounds, seconds }: Page): Promise<void> {
+export async function writePage({ sections, reached, rounds, seconds }: Page): Promise<void> {
   const page = await readFile(PAGE, 'utf8')
   const [before, rest] = page.split(BEGIN)
   const after = rest?.split(END)[1]
@@ -43,11 +44,11 @@ export async function writePage({ sections, results, reached, rounds, seconds }:
     ),
   ]
   await writeFile(PAGE, `${before}${BEGIN}\n\n${figures.join('\n\n')}\n\n${END}${after}`)
-  const base = results.find(({ case: one }) => one.name === CEILING && one.connections === DRAWN)
+  const logins = sections.find(({ id }) => id === 'logins')?.results ?? []
+  const drawn = logins.filter(({ case: one, samples }) => one.connections === DRAWN && samples.length > 0)
+  const base = drawn.find(({ case: one }) => one.name === CEILING)
   if (base === undefined) return
-  const bars = results
-    .filter(({ case: one, samples }) => one.connections === DRAWN && samples.length > 0)
-    .slice(0, results.findIndex(({ case: one }) => one.name === 'without the audit trail') >>> 0)
+  const bars = drawn
     .map(result => ({ name: result.case.name, value: ratio(result, base) }))
     .sort((one, other) => other.value - one.value)
   await writeFile(PICTURE, picture(`Logins a second, ${DRAWN} at once: raw search and bind in C = 1`, bars))

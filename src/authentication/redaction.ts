@@ -84,6 +84,7 @@ export function createRedaction(password: Secret): Redaction {
     return {
       ...logLevels(write),
       child: given => log(to.child(fields(given))),
+      isLevelEnabled: level => to.isLevelEnabled?.(level) ?? true,
     }
   }
 

@@ -116,3 +116,11 @@ t.test(
     t.notMatch(recorder.text() + JSON.stringify(recorder.lines), /Kq7|75,113,55/)
   },
 )
+
+t.test('whoever asks whether a level is written hears what the log behind it says', async t => {
+  const recorder = createLogRecorder()
+  const log = redaction.log({ ...recorder, isLevelEnabled: level => level !== 'debug' })
+  t.equal(log.isLevelEnabled?.('debug'), false)
+  t.equal(log.isLevelEnabled?.('error'), true)
+  t.equal(redaction.log(recorder).isLevelEnabled?.('debug'), true, 'a log that does not say wants everything')
+})

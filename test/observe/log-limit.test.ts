@@ -95,3 +95,18 @@ t.test('messages that are all different take no memory without bound, and are bo
   for (let line = 0; line < 5_000; line++) log.info({}, `message ${line}`)
   t.equal(recorder.lines.length, 1_003)
 })
+
+t.test(
+  'whoever asks whether a level is written hears what the log behind the limit says, children too',
+  async t => {
+    const recorder = createLogRecorder()
+    const isLevelEnabled = (level: string) => level !== 'debug'
+    const child = () => ({ ...recorder, isLevelEnabled })
+    const { log } = limitLog({ ...recorder, isLevelEnabled, child }, 3, createFakeClock())
+    for (const each of [log, log.child({})]) {
+      t.equal(each.isLevelEnabled?.('debug'), false)
+      t.equal(each.isLevelEnabled?.('error'), true)
+    }
+    t.equal(create().log.isLevelEnabled?.('debug'), true, 'a log that does not say wants everything')
+  },
+)
