@@ -80,6 +80,8 @@ export function createWorkerPool<Job, Answer>(
     // No environment and no flags of this process: a hash needs neither, and the environment may hold secrets.
     const worker = new Worker(script, { name: 'password-hash', env: {}, execArgv: [] })
     worker.on('message', (answer: Answer) => {
+      // It has been rejected, and a thread that is being ended must keep the process alive until it has.
+      if (closed) return
       const task = busy.get(worker)
       busy.delete(worker)
       idle.push(worker)

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { hashSync } from '@node-rs/argon2'
 import fc from 'fast-check'
@@ -231,3 +232,12 @@ t.test('a process that has hashed ends by itself, without closing anything', asy
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 })
   t.match((await run).stdout, /^\$argon2id\$/)
 })
+
+t.test(
+  'closing ends also while an answer waits to be taken and nothing else keeps the process alive',
+  async t => {
+    const script = fileURLToPath(new URL('closing.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script])
+    t.equal(stdout, 'closed: password hashing is shutting down\n')
+  },
+)
