@@ -55,7 +55,9 @@ export function splitMessages(bytes: Buffer): { messages: Buffer[]; rest: Buffer
   let rest = bytes
   for (;;) {
     const reader = new BerReader(rest)
-    const started = rest.length > 0 && reader.readSequence() !== null
+    const started = rest.length > 0 && reader.readSequence(Ber.Sequence | Ber.Constructor) !== null
+    // Four octets of a length may come out negative: the same octets would be split off for ever.
+    if (reader.length < 0) throw new Error('not an LDAP message')
     const end = reader.offset + reader.length
     if (!started || end > rest.length) return { messages, rest }
     messages.push(rest.subarray(0, end))

@@ -3,6 +3,7 @@ import { Client, InvalidCredentialsError } from 'ldapts'
 import t from 'tap'
 import { corpPeople } from './corp.ts'
 import { createFakeClock } from './fake-clock.ts'
+import { splitMessages } from './ldap-message.ts'
 import { createLogRecorder } from './log-recorder.ts'
 import { startSlapd } from './slapd.ts'
 
@@ -129,3 +130,12 @@ t.test('the log recorder keeps lines, fields of child loggers and the words of e
   t.equal(log.at('error').length, 1)
   t.match(log.text(), /outer.*inner/s)
 })
+
+t.test(
+  'octets that are no LDAP message end the reading of them, a TLS handshake and absurd lengths included',
+  async t => {
+    for (const octets of ['160301020001', '168480000000', '308480000000', '3084fffffffa']) {
+      t.throws(() => splitMessages(Buffer.from(octets, 'hex')), { message: /LDAP|Expected 0x30/ }, octets)
+    }
+  },
+)
