@@ -4,6 +4,7 @@ import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import type { PinoPretty } from 'pino-pretty'
 import { systemClock } from '../authentication/clock.ts'
 import type { Log } from '../authentication/log.ts'
+import { createGathering } from './gathering.ts'
 import { limitLog } from './log-limit.ts'
 
 export interface LogSettings {
@@ -16,6 +17,11 @@ export interface LogSettings {
 
 /** What waits for a slow reader of our output, in bytes; more is dropped rather than stalling logins (faults.md F24). */
 const MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+
+/** Lines that come sooner than so after others have left wait for more, in milliseconds: each write wakes a thread. */
+const GATHER_MS = 10
+/** Many lines: these leave at once. */
+const MOST_GATHERED = 32_768
 
 /**
  * The daemon's log on standard output. JSON is written without waiting for the reader; await `close` before the process
@@ -48,16 +54,34 @@ export function createLog(
   })
   // Only `write`: pino would flush synchronously on `fatal`, past what is being written, and swap lines. What comes after the
   // end is dropped: the stream would throw, and a late line is no reason to crash.
-  const inner = createPino(level, { write: line => void (closed || stream.write(line)) })
-  const { log, flush } = limitLog(inner, maxPerSecond, systemClock)
+  const gathered = gather(lines => void (closed || stream.write(lines)))
+  const { log, flush } = limitLog(createPino(level, gathered), maxPerSecond, systemClock)
   return {
     log,
     async close() {
       flush()
+      gathered.flush()
       closed = true
       if (readerGone) return
       stream.end()
       await once(stream, 'close')
+    },
+  }
+}
+
+function gather(write: (lines: string) => void): DestinationStream & { flush(): void } {
+  let lines = ''
+  const { soon, now } = createGathering(GATHER_MS, systemClock, () => {
+    const gathered = lines
+    lines = ''
+    if (gathered !== '') write(gathered)
+  })
+  return {
+    flush: now,
+    write(line) {
+      lines += line
+      if (lines.length < MOST_GATHERED) soon()
+      else now()
     },
   }
 }

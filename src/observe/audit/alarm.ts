@@ -1,6 +1,6 @@
 import type { Clock } from '../../authentication/clock.ts'
 import type { Log } from '../../authentication/log.ts'
-import type { AuditReport } from './trail.ts'
+import type { AuditReport } from './report.ts'
 
 export interface Alarm {
   /** It is broken, for this reason; may be called for each row. */

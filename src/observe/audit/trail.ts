@@ -11,7 +11,9 @@ import type { AttemptEvent } from '../../authentication/attempt-event.ts'
 import type { Audit, AuditNote } from '../../authentication/audit.ts'
 import type { Clock } from '../../authentication/clock.ts'
 import type { Log } from '../../authentication/log.ts'
+import { createGathering } from '../gathering.ts'
 import { createAlarm } from './alarm.ts'
+import type { AuditReport } from './report.ts'
 import type { Entry, Head } from './row.ts'
 import { entryOf, rowOf, type Waiting } from './waiting.ts'
 import type { Answer } from './worker-messages.ts'
@@ -35,15 +37,6 @@ interface Limits {
   readonly waitMs: number
 }
 
-export interface AuditReport {
-  /** Rows that wait to be written, those on their way included. */
-  readonly waiting: number
-  /** Attempts, unlocks and the like that went on without their row, or ended for the want of it; some were written later. */
-  readonly failed: number
-  /** Rows that never were, because too many waited. */
-  readonly lost: number
-}
-
 export interface AuditTrail extends Audit {
   /** Resolves when the trail is open, or known to be broken: within two seconds. */
   begin(): Promise<void>
@@ -62,6 +55,8 @@ interface Sent {
 const LIMITS: Limits = { mostWaiting: 10_000, waitMs: 2_000 }
 /** Rows of one batch: a transaction of some milliseconds. */
 const MOST_AT_ONCE = 1_000
+/** After a batch of several rows the next one waits so long for more, in milliseconds. */
+const GATHER_MS = 2
 const RETRY_MS = 50
 const SLOWEST_RETRY_MS = 1_000
 const HEAD_EVERY_MS = 3_600_000
@@ -77,6 +72,8 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
   let retry: NodeJS.Timeout | undefined
   let writer: Writer | undefined
   let nextId = 1
+  let isCrowded = false
+  const gathering = createGathering(GATHER_MS, clock, sendAll)
   let failuresInARow = 0
   let broken: string | undefined
   let impatience: NodeJS.Timeout | undefined
@@ -131,15 +128,18 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     row.tell = undefined
   }
 
-  /** Sends what has gathered, unless something is on its way. */
+  /** Sends what has gathered, unless something is on its way. Who is alone waits for nobody. */
   function send(): void {
     if (sent !== undefined) return
-    if (queue.length === 0) {
-      onQuiet?.()
-      return
-    }
+    if (queue.length === 0) onQuiet?.()
+    else if (isCrowded && !closed) gathering.soon()
+    else gathering.now()
+  }
+
+  function sendAll(): void {
     const rows = queue.length <= MOST_AT_ONCE ? queue : queue.slice(0, MOST_AT_ONCE)
     queue = rows === queue ? [] : queue.slice(MOST_AT_ONCE)
+    isCrowded = rows.length > 1
     sent = { id: nextId++, rows, entries: rows.map(entryOf) }
     hand(sent, false)
   }
@@ -259,6 +259,7 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
     async close() {
       if (closed) return
       closed = true
+      send()
       await quiet()
       clearTimeout(retry)
       clearTimeout(impatience)

@@ -94,6 +94,37 @@ t.test('nobody is told before the row is on disk, and what comes meanwhile goes 
 })
 
 t.test(
+  'after a batch of several rows the next one waits a moment for more, and at the end for nothing',
+  async t => {
+    const { trail, batches, written, ids, another } = openTrail(t)
+    const first = trail.record(attempt('a'))
+    const crowd = ['b', 'c'].map(id => trail.record(attempt(id)))
+    written()
+    written()
+    await Promise.all([first, ...crowd])
+    const next = ['d', 'e'].map(id => trail.record(attempt(id)))
+    t.equal(batches.length, 2, 'not yet')
+    await another(2)
+    t.same(ids(), ['d', 'e'])
+    written()
+    await Promise.all(next)
+    const last = trail.record(attempt('f'))
+    const closing = trail.close()
+    t.same(ids(), ['f'])
+    written()
+    await closing
+    t.equal(await last, true)
+    const alone = openTrail(t)
+    for (const id of ['g', 'h']) {
+      const row = alone.trail.record(attempt(id))
+      t.same(alone.ids(), [id], 'who is alone waits for nobody')
+      alone.written()
+      t.equal(await row, true)
+    }
+  },
+)
+
+t.test(
   'deny: who waits when it fails gets no verdict, and a row that was on its way is corrected',
   async t => {
     const { trail, log, batches, written, failed, ids, bodies, another } = openTrail(t)
@@ -117,6 +148,7 @@ t.test(
     written()
     t.equal(batches.length, 3, 'and no correction of a correction')
     const next = trail.record(attempt('e'))
+    await another(3)
     t.same(ids(), ['e'])
     written()
     t.equal(await next, true)
