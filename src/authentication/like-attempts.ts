@@ -1,5 +1,6 @@
 /** Attempts under way, so that the same one again shares their verification. */
 import { randomBytes } from 'node:crypto'
+import { createInFlight } from './in-flight.ts'
 import { createKeyedHash } from './keyed-hash.ts'
 import type { Secret } from './secret.ts'
 
@@ -23,20 +24,21 @@ interface Flight<T> {
   readonly password: Secret
   readonly ending: Promise<T>
   /** Of the password; known only where a second attempt has been compared. */
-  digest?: string
+  digest: string | undefined
 }
 
 /** Of one app, address and name. */
 interface Flights<T> {
   /** The only one there is, or has been: most are alone, and need no hash. */
-  lone?: Flight<T>
-  readonly byDigest: Map<string, Flight<T>>
+  lone: Flight<T> | undefined
+  /** The others; undefined where there never was one. */
+  byDigest: Map<string, Flight<T>> | undefined
 }
 
 /** Passwords are compared by a keyed hash that lives only in this process, and only where a second one comes. */
 export function createLikeAttempts<T>(): LikeAttempts<T> {
   const hash = createKeyedHash(randomBytes(32))
-  const underWay = new Map<string, Flights<T>>()
+  const underWay = createInFlight<string, Flights<T>>()
 
   function digestOf({ password }: { readonly password: Secret }): string {
     return password.octets(octets => hash(octets, 'base64url'))
@@ -44,15 +46,16 @@ export function createLikeAttempts<T>(): LikeAttempts<T> {
 
   function put(flights: Flights<T>, flight: Flight<T>): void {
     flight.digest ??= digestOf(flight)
+    flights.byDigest ??= new Map()
     flights.byDigest.set(flight.digest, flight)
   }
 
   function leave(who: string, flight: Flight<T>): void {
     const flights = underWay.get(who)
     if (flights === undefined) return
-    if (flights.lone === flight) delete flights.lone
-    else if (flight.digest !== undefined) flights.byDigest.delete(flight.digest)
-    if (flights.lone === undefined && flights.byDigest.size === 0) underWay.delete(who)
+    if (flights.lone === flight) flights.lone = undefined
+    else if (flight.digest !== undefined) flights.byDigest?.delete(flight.digest)
+    if (flights.lone === undefined && !flights.byDigest?.size) underWay.delete(who)
   }
 
   return {
@@ -60,14 +63,14 @@ export function createLikeAttempts<T>(): LikeAttempts<T> {
       const flights = underWay.get(whoOf(attempt))
       if (flights === undefined) return undefined
       if (flights.lone !== undefined) put(flights, flights.lone)
-      delete flights.lone
-      return flights.byDigest.get(digestOf(attempt))?.ending
+      flights.lone = undefined
+      return flights.byDigest?.get(digestOf(attempt))?.ending
     },
     async share(attempt, ending) {
       const who = whoOf(attempt)
-      const flight: Flight<T> = { password: attempt.password, ending }
+      const flight: Flight<T> = { password: attempt.password, ending, digest: undefined }
       const flights = underWay.get(who)
-      if (flights === undefined) underWay.set(who, { lone: flight, byDigest: new Map() })
+      if (flights === undefined) underWay.set(who, { lone: flight, byDigest: undefined })
       else put(flights, flight)
       try {
         return await ending

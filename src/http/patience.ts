@@ -1,4 +1,5 @@
 import type { Clock } from '../authentication/clock.ts'
+import { createInFlight } from '../authentication/in-flight.ts'
 
 /** Waits for the core, which has deadlines of its own: a last resort, so that no caller hangs on a bug of ours. */
 export interface Patience {
@@ -21,12 +22,13 @@ interface Waiting {
  */
 export function createPatience(answerMs: number, clock: Clock): Patience {
   /** Oldest first. */
-  const waiting = new Set<Waiting>()
+  const waiting = createInFlight<number, Waiting>()
+  let lastId = 0
   const timer = setInterval(
     () => {
-      for (const entry of waiting) {
+      for (const [id, entry] of waiting.entries()) {
         if (clock.now() - entry.since < answerMs) return
-        waiting.delete(entry)
+        waiting.delete(id)
         entry.giveUp(new Error(`the core gave no answer within ${answerMs} ms`))
       }
     },
@@ -36,15 +38,15 @@ export function createPatience(answerMs: number, clock: Clock): Patience {
   return {
     wait: ask =>
       new Promise((resolve, reject) => {
-        const entry = { since: clock.now(), giveUp: reject }
-        waiting.add(entry)
+        const id = ++lastId
+        waiting.set(id, { since: clock.now(), giveUp: reject })
         ask().then(
           answer => {
-            waiting.delete(entry)
+            waiting.delete(id)
             resolve(answer)
           },
           error => {
-            waiting.delete(entry)
+            waiting.delete(id)
             reject(error)
           },
         )

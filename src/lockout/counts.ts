@@ -3,7 +3,7 @@ import { isDurable, isSuspect, savedOf } from './durable.ts'
 import { isExact, isRecorded, isSketched } from './exact.ts'
 import { heldLock, namedOf } from './held-lock.ts'
 import type { Journal } from './journal.ts'
-import { createPartition, type Entry, type Partition } from './partition.ts'
+import { createPartition, type Entry, type Kept, type Partition } from './partition.ts'
 import * as policy from './policy.ts'
 import type { Counter, HeldLock } from './store.ts'
 import { createUnresolved, type NamedLock, type Unresolved } from './unresolved.ts'
@@ -18,6 +18,9 @@ const PARTITION: Readonly<Record<LockKind, 0 | 1 | 2>> = {
   subnet: 2,
 }
 
+/** What there is of a key that nothing is kept of. */
+const NO_ENTRY: Pick<Entry, 'exactUntilMs' | 'keepUntilMs' | 'note'> = {}
+
 /**
  * The counts of each key: exact ones in partitions, those of names that may be nobody's in a sketch. Where there is an
  * exact count it alone holds, and all that happens goes there.
@@ -28,7 +31,12 @@ export interface Counts {
   partitionOf(kind: LockKind): 0 | 1 | 2
   /** @param looks changes nothing, also not which record is the next to go */
   read(counter: Counter, nowMs: number, looks?: 'only looks'): policy.LockoutRecord
-  enter(counter: Counter, nowMs: number): void
+  /** What is kept of it. */
+  find(counter: Counter): Kept | undefined
+  /** What is counted on it. @param entry as `find` gives it */
+  recordOf(counter: Counter, entry: Kept | undefined, nowMs: number): policy.LockoutRecord
+  /** Takes a place, whether or not there is one. @param entry as `find` gives it */
+  enter(counter: Counter, entry: Kept | undefined, nowMs: number): void
   leave(counter: Counter, nowMs: number): void
   /**
    * Counts a failure. Did it set a lock?
@@ -86,14 +94,17 @@ export function createCounts(options: {
   }
 
   function read(counter: Counter, nowMs: number, looks?: 'only looks'): policy.LockoutRecord {
-    const entry = at(counter.kind).find(counter.key, looks)
-    return recordOf(counter, entry, nowMs)
+    return recordOf(counter, at(counter.kind).find(counter.key, looks), nowMs)
   }
 
   function recordOf(counter: Counter, entry: Entry | undefined, nowMs: number): policy.LockoutRecord {
     if (isRecorded(counter, entry, nowMs)) return entry?.record ?? policy.EMPTY
     const { failures, lock } = unresolved.read(counter.key, counter.limit, nowMs)
-    return { failures, inFlight: entry?.record.inFlight ?? [], ...(lock && { lock }) }
+    const inFlight = entry?.record.inFlight ?? policy.EMPTY.inFlight
+    if (failures.length === 0 && lock === undefined) {
+      return entry === undefined ? policy.EMPTY : { failures, inFlight }
+    }
+    return { failures, inFlight, ...(lock && { lock }) }
   }
 
   /** From now on exact, and written down. */
@@ -101,25 +112,26 @@ export function createCounts(options: {
     { key, kind, owner }: Pick<Counter, 'key' | 'kind' | 'owner'>,
     entry: Pick<Entry, 'record' | 'exactUntilMs' | 'keepUntilMs' | 'note'>,
     nowMs: number,
+    before: Kept | undefined,
   ): void {
     unresolved.forgetLock(key)
-    at(kind).keep(key, { kind, ...(owner !== undefined && { owner }), ...entry }, nowMs)
+    at(kind).keep(key, { ...entry, kind, owner }, nowMs, before)
     journal.put(key, savedOf({ kind, owner, record: entry.record }, nowMs))
   }
 
   /** Without failures and lock, though the sketch remembers some. */
   function empty(
     counter: Pick<Counter, 'key' | 'kind' | 'owner'>,
-    entry: Entry | undefined,
+    entry: Kept | undefined,
     forgottenAtMs: number | undefined,
     nowMs: number,
   ): void {
     const untilMs = Math.max(entry?.exactUntilMs ?? nowMs, forgottenAtMs ?? nowMs)
     const record = { failures: [], inFlight: entry?.record.inFlight ?? [] }
-    write(counter, { record, ...(untilMs > nowMs && { exactUntilMs: untilMs }) }, nowMs)
+    write(counter, { record, ...(untilMs > nowMs && { exactUntilMs: untilMs }) }, nowMs, entry)
   }
 
-  function find(key: string): Entry | undefined {
+  function findAnywhere(key: string): Kept | undefined {
     for (const partition of partitions) {
       const entry = partition.find(key, 'only looks')
       if (entry !== undefined) return entry
@@ -132,15 +144,19 @@ export function createCounts(options: {
     unresolved,
     partitionOf: kind => PARTITION[kind],
     read,
+    find: ({ key, kind }) => at(kind).find(key),
+    recordOf,
 
-    enter(counter, nowMs) {
+    enter(counter, found, nowMs) {
       const { key, kind, owner, account, limit } = counter
       const partition = at(kind)
-      const entry = partition.find(key) ?? { kind, owner, record: policy.EMPTY }
-      const { record } = entry
-      const entered = { ...entry, record: { ...record, inFlight: [...record.inFlight, account] } }
-      partition.keep(key, entered, nowMs)
-      if (isSuspect(entered) && isRecorded(counter, entry, nowMs))
+      // Since it was found others may have taken its room.
+      const before = found?.isPinned === false ? partition.find(key) : found
+      const { exactUntilMs, keepUntilMs, note } = before ?? NO_ENTRY
+      const record = policy.enter(before?.record ?? policy.EMPTY, account)
+      const entered: Entry = { kind, owner, record, exactUntilMs, keepUntilMs, note }
+      partition.keep(key, entered, nowMs, before)
+      if (isSuspect(entered) && isRecorded(counter, before, nowMs))
         journal.put(key, savedOf(entered, nowMs, limit))
     },
 
@@ -149,8 +165,10 @@ export function createCounts(options: {
       const partition = at(kind)
       const entry = partition.find(key)
       if (entry === undefined) return
-      const left = { ...entry, record: policy.leave(entry.record, account) }
-      partition.keep(key, left, nowMs)
+      const { owner, exactUntilMs, keepUntilMs, note } = entry
+      const record = policy.leave(entry.record, account)
+      const left: Entry = { kind: entry.kind, owner, record, exactUntilMs, keepUntilMs, note }
+      partition.keep(key, left, nowMs, entry)
       if (isSuspect(entry) && isRecorded(counter, entry, nowMs)) journal.put(key, savedOf(left, nowMs, limit))
     },
 
@@ -168,7 +186,7 @@ export function createCounts(options: {
           ...(kind === 'directory' && { keepUntilMs: nowMs + limit.windowMs }),
           ...(locked && { note }),
         }
-        write(counter, { record, ...more }, nowMs)
+        write(counter, { record, ...more }, nowMs, entry)
         return locked
       }
       if (forgotten) return false
@@ -185,18 +203,19 @@ export function createCounts(options: {
       const entry = at(counter.kind).find(counter.key)
       const before = recordOf(counter, entry, nowMs)
       const record = policy.pass(before, nowMs)
-      if (record !== before) write(counter, { ...entry, record }, nowMs)
+      if (record !== before) write(counter, { ...entry, record }, nowMs, entry)
     },
 
     adopt(counter, nowMs) {
+      if (!isSketched(counter)) return
       const entry = at(counter.kind).find(counter.key)
-      if (isRecorded(counter, entry, nowMs)) return
+      if (isExact(entry, nowMs)) return
       const record = recordOf(counter, entry, nowMs)
-      if (isDurable(record)) write(counter, { ...entry, record }, nowMs)
+      if (isDurable(record)) write(counter, { ...entry, record }, nowMs, entry)
     },
 
     clear(key, held, startedAtMs, nowMs) {
-      const entry = held === undefined ? find(key) : at(held.kind).find(key)
+      const entry = held === undefined ? findAnywhere(key) : at(held.kind).find(key)
       const { kind, owner } = held ?? entry ?? { kind: 'pair' }
       const mayBeSketched = held === undefined || isSketched(held)
       const sketchedLock = mayBeSketched && !isExact(entry, nowMs) ? unresolved.lockOf(key, nowMs) : undefined
@@ -206,7 +225,7 @@ export function createCounts(options: {
         // The directory may have counted the failure of an attempt beside this one after it had started afresh.
         if (entry === undefined) return
         const record = policy.clear(entry.record, nowMs, startedAtMs)
-        write({ key, kind, owner }, { ...entry, record }, nowMs)
+        write({ key, kind, owner }, { ...entry, record }, nowMs, entry)
         return
       }
       const forgottenAtMs = mayBeSketched ? unresolved.forgottenAtMs(key, nowMs) : undefined
@@ -219,12 +238,12 @@ export function createCounts(options: {
       const partition = at(kind)
       const entry = partition.find(key, 'only looks')
       if (entry !== undefined && policy.isLocked(entry.record, nowMs)) {
-        partition.keep(key, { ...entry, note }, nowMs)
+        partition.keep(key, { ...entry, note }, nowMs, entry)
       } else unresolved.remark(key, note)
     },
 
     pardon(key, mayBeNobodys, nowMs) {
-      const entry = find(key)
+      const entry = findAnywhere(key)
       const forgottenAtMs = mayBeNobodys ? unresolved.forgottenAtMs(key, nowMs) : undefined
       const isOurs = !mayBeNobodys || isExact(entry, nowMs)
       const named = isOurs ? entry && namedOf(entry) : unresolvedLock(key, nowMs)
@@ -246,7 +265,7 @@ export function createCounts(options: {
 
     *locks(nowMs) {
       for (const partition of partitions) {
-        for (const [key, entry] of partition.pinned) {
+        for (const [key, entry] of partition.pinned.entries()) {
           const named = namedOf(entry)
           const held = named && heldLock(key, named, nowMs)
           if (held !== undefined) yield held
@@ -259,7 +278,8 @@ export function createCounts(options: {
     },
 
     restore(key, entry, nowMs) {
-      at(entry.kind).keep(key, entry, nowMs)
+      const partition = at(entry.kind)
+      partition.keep(key, entry, nowMs, partition.find(key))
     },
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../authentication/clock.ts'
+import { createInFlight } from '../authentication/in-flight.ts'
 import type { LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { UnavailableError } from '../authentication/outcome.ts'
@@ -57,7 +58,7 @@ export function createFailoverStore(parts: {
   const unsent = createUnsent(clock)
   const trust = createShadowTrust({ shared, local, outage, clock })
   /** In the order of their ends, because all last equally long. */
-  const leases = new Map<string, Lease>()
+  const leases = createInFlight<string, Lease>()
 
   async function ask<T>(question: () => Promise<T>): Promise<{ readonly answer: T } | undefined> {
     const asked = await outage.ask(question)
@@ -79,7 +80,7 @@ export function createFailoverStore(parts: {
 
   function open(lease: Omit<Lease, 'untilMs'>): string {
     const nowMs = clock.now()
-    for (const [id, { untilMs }] of leases) {
+    for (const [id, { untilMs }] of leases.entries()) {
       if (untilMs > nowMs) break
       leases.delete(id)
     }

@@ -1,6 +1,6 @@
 /** Which counter an attempt's place is, for the memory store. */
 import type { Profiles } from './profiles.ts'
-import type { AccountCounter, Counter, Place } from './store.ts'
+import type { Counter, Place } from './store.ts'
 
 /** A name that was found to be somebody's is one: what a flood of other names has left in the sketch is not theirs. */
 export function asKnown(counter: Counter, profiles: Pick<Profiles, 'isSomebodys'>): Counter {
@@ -11,19 +11,22 @@ export function asKnown(counter: Counter, profiles: Pick<Profiles, 'isSomebodys'
 }
 
 /** The counter of this place that the lease holds, under the limit that is asked about now. */
-export function heldOf(held: ReadonlyMap<string, Counter>, place: Place): Counter | undefined {
-  const counter = 'profile' in place ? whichHeld(held, place) : place
-  const known = counter && held.get(counter.key)
-  if (counter === undefined || known === undefined) return undefined
+export function heldOf(held: readonly Counter[], place: Place): Counter | undefined {
+  return 'profile' in place
+    ? (underItsLimit(held, place.familiar) ?? underItsLimit(held, place.unfamiliar))
+    : underItsLimit(held, place)
+}
+
+function underItsLimit(held: readonly Counter[], counter: Counter): Counter | undefined {
+  const known = heldBy(held, counter.key)
+  if (known === undefined) return undefined
   // Mostly it is the very one.
   if (known === counter || known.unresolved === undefined) return counter
   return known.unresolved === counter.unresolved ? counter : { ...counter, unresolved: known.unresolved }
 }
 
-function whichHeld(
-  held: ReadonlyMap<string, Counter>,
-  { familiar, unfamiliar }: AccountCounter,
-): Counter | undefined {
-  if (held.has(familiar.key)) return familiar
-  return held.has(unfamiliar.key) ? unfamiliar : undefined
+/** An attempt holds a handful: going through them is quicker than a map. */
+export function heldBy(held: readonly Counter[], key: string): Counter | undefined {
+  for (const counter of held) if (counter.key === key) return counter
+  return undefined
 }

@@ -1,11 +1,13 @@
 import type { Clock } from '../authentication/clock.ts'
+import { createInFlight } from '../authentication/in-flight.ts'
 import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { createCounts } from './counts.ts'
 import { type Journal, noJournal } from './journal.ts'
-import { asKnown, heldOf } from './known-place.ts'
+import { asKnown, heldBy, heldOf } from './known-place.ts'
 import { bringsTooManyNames } from './new-names.ts'
-import { admit, stateOf } from './policy.ts'
+import { costOfPlace, type Kept } from './partition.ts'
+import { refusalFor, stateOf } from './policy.ts'
 import { createPressure } from './pressure.ts'
 import { createProfiles } from './profiles.ts'
 import { restore } from './restore.ts'
@@ -25,7 +27,7 @@ import {
 const LEAST_BYTES = 1_048_576
 
 interface Lease {
-  readonly held: Map<string, Counter>
+  readonly held: Counter[]
   readonly overAtMs: number
   readonly note: LockNote
 }
@@ -72,7 +74,7 @@ export function createMemoryStore(options: {
   })
   const pressure = createPressure(counts.partitions, log, bytes)
   /** In the order of their ends, because all last equally long. */
-  const leases = new Map<string, Lease>()
+  const leases = createInFlight<string, Lease>()
   let leasesOpened = 0
 
   restore(journal, { counts, profiles }, clock.now())
@@ -89,14 +91,11 @@ export function createMemoryStore(options: {
   }
 
   /** All that is not held already, or nothing. */
-  function take(
-    held: Map<string, Counter>,
-    places: readonly Place[],
-    note: LockNote,
-    nowMs: number,
-  ): Taken | Refused {
+  function take(held: Counter[], places: readonly Place[], note: LockNote, nowMs: number): Taken | Refused {
     const chosen: Counter[] = []
+    const entries: (Kept | undefined)[] = []
     const needed: [number, number, number] = [0, 0, 0]
+    let needsRoom = false
     let retryAfterMs = 0
     let crowded: string | undefined
     let ignored = false
@@ -105,46 +104,50 @@ export function createMemoryStore(options: {
       if (heldOf(held, place) !== undefined) continue
       const counter = choose(place, nowMs)
       const { key, kind, limit, account, watched } = counter
-      if (chosen.some(other => other.key === key)) continue
+      if (heldBy(chosen, key) !== undefined) continue
+      let entry = counts.find(counter)
+      const refusal = refusalFor(counts.recordOf(counter, entry, nowMs), limit, nowMs, account)
+      if (refusal?.outcome === 'locked') {
+        counts.remark(counter, note, nowMs)
+        entry = counts.find(counter)
+      }
       chosen.push(counter)
-      const admission = admit(counts.read(counter, nowMs), limit, nowMs, account)
-      if (admission.outcome === 'locked') counts.remark(counter, note, nowMs)
+      entries.push(entry)
       if (watched) {
-        ignored ||= admission.outcome !== 'admitted'
+        ignored ||= refusal !== undefined
         continue
       }
-      const index = counts.partitionOf(kind)
-      needed[index] += counts.partitions[index].costOfPlace(key)
+      needsRoom = true
+      needed[counts.partitionOf(kind)] += costOfPlace(entry)
       stranger ||= 'profile' in place && key !== place.familiar.key
-      if (admission.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, admission.retryAfterMs)
-      else if (admission.outcome === 'no_place') crowded ??= key
+      if (refusal?.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, refusal.retryAfterMs)
+      else if (refusal?.outcome === 'no_place') crowded ??= key
     }
     if (retryAfterMs > 0) return { outcome: 'locked', retryAfterMs }
     if (crowded !== undefined) return { outcome: 'no_place', key: crowded }
-    const needsRoom = chosen.some(({ watched }) => !watched)
     if (needsRoom && !pressure.admits(needed, stranger, nowMs)) return { outcome: 'full' }
-    for (const counter of chosen) {
+    for (const [index, counter] of chosen.entries()) {
       if (counter.watched && !hasRoom(counter)) {
         // It refuses nobody, so it goes without.
         ignored = true
         continue
       }
-      counts.enter(counter, nowMs)
-      held.set(counter.key, counter)
+      counts.enter(counter, entries[index], nowMs)
+      held.push(counter)
     }
     return { ignored }
   }
 
-  function hasRoom({ key, kind }: Counter): boolean {
-    const partition = counts.partitions[counts.partitionOf(kind)]
-    return partition.fullness(partition.costOfPlace(key)) <= 1
+  function hasRoom(counter: Counter): boolean {
+    const partition = counts.partitions[counts.partitionOf(counter.kind)]
+    return partition.fullness(costOfPlace(counts.find(counter))) <= 1
   }
 
   function chargeOverdue(nowMs: number): void {
-    for (const [id, { held, overAtMs, note }] of leases) {
+    for (const [id, { held, overAtMs, note }] of leases.entries()) {
       if (overAtMs > nowMs) break
       log.error({ lease_ms: LEASE_MS }, 'an attempt never ended: counted as a failure')
-      settle(id, { ...NOTHING_TO_END, failed: [...held.values()] }, note, nowMs)
+      settle(id, { ...NOTHING_TO_END, failed: held }, note, nowMs)
     }
     flush()
   }
@@ -158,16 +161,16 @@ export function createMemoryStore(options: {
     const resolved = found.subjects.length > 0
     const how = { resolved, forgotten: !resolved && isBeyondItsSource(failed, nowMs), note }
     let locked = false
-    if (resolved) for (const counter of held.values()) counts.adopt(counter, nowMs)
+    if (resolved) for (const counter of held) counts.adopt(counter, nowMs)
     for (const place of failed) {
       const counter = heldOf(held, place) ?? choose(place, nowMs)
       if (cleared.includes(counter.key)) continue
       // May pin a key beyond the budget that the lease doesn't hold; no more of these than leases can be open.
       if (counts.fail(counter, nowMs, how) && !counter.watched) locked = true
     }
-    for (const key of cleared) counts.clear(key, held.get(key), overAtMs - LEASE_MS, nowMs)
+    for (const key of cleared) counts.clear(key, heldBy(held, key), overAtMs - LEASE_MS, nowMs)
     for (const place of passed) counts.pass(heldOf(held, place) ?? choose(place, nowMs), nowMs)
-    for (const counter of held.values()) counts.leave(counter, nowMs)
+    for (const counter of held) counts.leave(counter, nowMs)
     if (familiar !== undefined) profiles.welcome(familiar.source, familiar.profiles, nowMs)
     if (resolved && found.name !== '') profiles.link(found.name, found.subjects)
     return locked
@@ -195,7 +198,7 @@ export function createMemoryStore(options: {
     async reserve(places, note) {
       const nowMs = clock.now()
       chargeOverdue(nowMs)
-      const held = new Map<string, Counter>()
+      const held: Counter[] = []
       const taken = take(held, places, note, nowMs)
       if ('outcome' in taken) return taken
       flush()

@@ -1,32 +1,37 @@
 import { LRUCache } from 'lru-cache'
+import { createInFlight, type InFlight } from '../authentication/in-flight.ts'
 import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import { isLocked, isPinned, isSpent, type LockoutRecord } from './policy.ts'
 
 /** What the memory store keeps of one key. */
 export interface Entry {
   readonly kind: LockKind
-  readonly owner?: string
+  readonly owner?: string | undefined
   readonly record: LockoutRecord
   /** Until then this alone tells of the key, whatever the sketch says. */
-  readonly exactUntilMs?: number
+  readonly exactUntilMs?: number | undefined
   /** Until then nothing pushes its failures out. */
-  readonly keepUntilMs?: number
+  readonly keepUntilMs?: number | undefined
   /** While it is locked. */
-  readonly note?: LockNote
+  readonly note?: LockNote | undefined
+}
+
+/** What is kept, and whether nothing pushes it out. */
+export interface Kept extends Entry {
+  readonly isPinned: boolean
 }
 
 /** Records of one sort, within a fixed room. */
 export interface Partition {
   /** All that is pinned: nothing pushes it out. */
-  readonly pinned: ReadonlyMap<string, Entry>
+  readonly pinned: Pick<InFlight<string, Kept>, 'entries'>
   /** @param looks changes nothing, also not which record is the next to go */
-  find(key: string, looks?: 'only looks'): Entry | undefined
-  keep(key: string, entry: Entry, nowMs: number): void
+  find(key: string, looks?: 'only looks'): Kept | undefined
+  /** @param before what is kept of this key, as `find` gives it */
+  keep(key: string, entry: Entry, nowMs: number, before: Kept | undefined): void
   /** Unpins what is locked no longer. */
   sweep(nowMs: number): void
   entries(): IterableIterator<readonly [key: string, entry: Entry]>
-  /** So many bytes would be pinned in addition if this key got one place more. */
-  costOfPlace(key: string): number
   /** 0 where there is no pinned record, 1 where they fill their half, beyond 1 only with records that had to be kept. */
   fullness(moreBytes?: number): number
   size(): number
@@ -50,9 +55,9 @@ const NOTE_BYTES = 200
  */
 export function createPartition(bytes: number, onEvict: (key: string, entry: Entry) => void): Partition {
   const pinnedBudget = Math.floor(bytes / 2)
-  const pinned = new Map<string, Entry>()
+  const pinned = createInFlight<string, Kept>()
   let pinnedBytes = 0
-  const counting = new LRUCache<string, Entry>({
+  const counting = new LRUCache<string, Kept>({
     maxSize: Math.ceil(bytes / 2),
     sizeCalculation: bytesOf,
     dispose(entry, key, reason) {
@@ -60,26 +65,27 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
     },
   })
 
-  function keep(key: string, entry: Entry, nowMs: number): void {
-    const before = pinned.get(key)
-    if (before !== undefined) pinnedBytes -= bytesOf(before)
+  function keep(key: string, entry: Entry, nowMs: number, before: Kept | undefined): void {
+    if (before?.isPinned) pinnedBytes -= bytesOf(before)
     if (mustStay(entry, nowMs)) {
-      if (before === undefined) counting.delete(key)
-      const kept = withRoomForNote(entry, nowMs)
+      if (before?.isPinned === false) counting.delete(key)
+      const kept = asKept(entry, true, hasRoomForNote(entry, nowMs))
       pinned.set(key, kept)
       pinnedBytes += bytesOf(kept)
       return
     }
-    if (before !== undefined) pinned.delete(key)
-    if (isSpent(entry.record, nowMs) && !((entry.exactUntilMs ?? nowMs) > nowMs)) counting.delete(key)
-    else counting.set(key, withoutNote(entry))
+    if (before?.isPinned) pinned.delete(key)
+    if (!isSpent(entry.record, nowMs) || (entry.exactUntilMs ?? nowMs) > nowMs) {
+      counting.set(key, asKept(entry, false, false))
+    } else if (before?.isPinned === false) {
+      counting.delete(key)
+    }
   }
 
   /** Who set a lock is good to know, not worth going beyond the budget. */
-  function withRoomForNote(entry: Entry, nowMs: number): Entry {
-    if (entry.note === undefined) return entry
-    const keeps = isLocked(entry.record, nowMs) && pinnedBytes + bytesOf(entry) <= pinnedBudget
-    return keeps ? entry : withoutNote(entry)
+  function hasRoomForNote(entry: Entry, nowMs: number): boolean {
+    if (entry.note === undefined) return false
+    return isLocked(entry.record, nowMs) && pinnedBytes + bytesOf(entry) <= pinnedBudget
   }
 
   return {
@@ -87,24 +93,25 @@ export function createPartition(bytes: number, onEvict: (key: string, entry: Ent
     keep,
     find: (key, looks) => pinned.get(key) ?? (looks ? counting.peek(key) : counting.get(key)),
     sweep(nowMs) {
-      for (const [key, entry] of pinned) {
-        if (!mustStay(entry, nowMs)) keep(key, entry, nowMs)
+      for (const [key, entry] of pinned.entries()) {
+        if (!mustStay(entry, nowMs)) keep(key, entry, nowMs, entry)
       }
     },
     *entries() {
       // Copies, because who looks may keep.
-      yield* [...pinned]
+      yield* [...pinned.entries()]
       yield* [...counting.entries()]
-    },
-    costOfPlace(key) {
-      if (pinned.has(key)) return PLACE_BYTES
-      const entry = counting.peek(key)
-      return PLACE_BYTES + (entry === undefined ? ENTRY_BYTES : bytesOf(entry))
     },
     fullness: (moreBytes = 0) => (pinnedBytes + moreBytes) / pinnedBudget,
     size: () => pinned.size + counting.size,
     bytes: () => pinnedBytes + counting.calculatedSize,
   }
+}
+
+/** So many bytes would be pinned in addition if this key got one place more. */
+export function costOfPlace(entry: Kept | undefined): number {
+  if (entry?.isPinned) return PLACE_BYTES
+  return PLACE_BYTES + (entry === undefined ? ENTRY_BYTES : bytesOf(entry))
 }
 
 function mustStay({ record, keepUntilMs }: Entry, nowMs: number): boolean {
@@ -127,8 +134,11 @@ export function bytesOfNote({ name = '', subject = '', address, caller }: LockNo
   return NOTE_BYTES + 2 * (name.length + subject.length + address.length + caller.length)
 }
 
-function withoutNote(entry: Entry): Entry {
-  if (entry.note === undefined) return entry
-  const { note: _, ...rest } = entry
-  return rest
+/** Always of one shape: entries are looked at all the time. */
+function asKept(
+  { kind, owner, record, exactUntilMs, keepUntilMs, note }: Entry,
+  isPinned: boolean,
+  withNote: boolean,
+): Kept {
+  return { kind, owner, record, exactUntilMs, keepUntilMs, note: withNote ? note : undefined, isPinned }
 }

@@ -69,16 +69,27 @@ export interface LockoutRecord {
 }
 
 export const EMPTY: LockoutRecord = { failures: [], inFlight: [] }
+const NOBODY: readonly string[] = EMPTY.inFlight
+/** One place of a key that tells no accounts apart. */
+const ALONE: readonly string[] = ['']
 
-export type Admission =
-  | { readonly outcome: 'admitted'; readonly record: LockoutRecord }
+export type Refusal =
   /** `retryAfterMs` is above 0. */
   | { readonly outcome: 'locked'; readonly retryAfterMs: number }
   /** So many are in flight that one more could go beyond the limit. */
   | { readonly outcome: 'no_place' }
 
-/** May one more guess be verified? Takes a place for it if so. A refusal changes nothing. */
-export function admit(record: LockoutRecord, limit: Limit, nowMs: number, account = ''): Admission {
+export type Admission = { readonly outcome: 'admitted'; readonly record: LockoutRecord } | Refusal
+
+const NO_PLACE: Refusal = Object.freeze({ outcome: 'no_place' })
+
+/** Why no further guess may be verified now; undefined if one may. */
+export function refusalFor(
+  record: LockoutRecord,
+  limit: Limit,
+  nowMs: number,
+  account = '',
+): Refusal | undefined {
   const { lock, inFlight } = record
   if (lock !== undefined && isLocked(record, nowMs)) {
     return { outcome: 'locked', retryAfterMs: lock.untilMs - nowMs }
@@ -88,16 +99,31 @@ export function admit(record: LockoutRecord, limit: Limit, nowMs: number, accoun
   // Only where the limit was lowered while failures were remembered.
   const surplusMs = surplusFor(failures, limit, nowMs)
   if (surplusMs > 0) return { outcome: 'locked', retryAfterMs: surplusMs }
-  if (inFlight.length >= places) return { outcome: 'no_place' }
+  if (inFlight.length >= places) return NO_PLACE
   if (
     limit.accounts !== undefined &&
     // So few can't be too many.
     failures.length + inFlight.length + 1 > limit.accounts &&
     accountsOf(failures, [...inFlight, account]).size > limit.accounts
   ) {
-    return { outcome: 'no_place' }
+    return NO_PLACE
   }
-  return { outcome: 'admitted', record: { ...record, failures, inFlight: [...inFlight, account] } }
+  return undefined
+}
+
+/** May one more guess be verified? Takes a place for it if so. A refusal changes nothing. */
+export function admit(record: LockoutRecord, limit: Limit, nowMs: number, account = ''): Admission {
+  const refusal = refusalFor(record, limit, nowMs, account)
+  if (refusal !== undefined) return refusal
+  const failures = recent(record.failures, limit, nowMs)
+  return { outcome: 'admitted', record: enter({ ...record, failures }, account) }
+}
+
+/** Takes one place, whether or not there is one. */
+export function enter(record: LockoutRecord, account = ''): LockoutRecord {
+  const { failures, inFlight, lock } = record
+  const entered = inFlight.length === 0 && account === '' ? ALONE : [...inFlight, account]
+  return lock === undefined ? { failures, inFlight: entered } : { failures, inFlight: entered, lock }
 }
 
 /**
@@ -150,8 +176,11 @@ export function pass(record: LockoutRecord, nowMs: number): LockoutRecord {
 
 /** Gives one place back. */
 export function leave(record: LockoutRecord, account = ''): LockoutRecord {
-  const index = record.inFlight.indexOf(account)
-  return index === -1 ? record : { ...record, inFlight: record.inFlight.toSpliced(index, 1) }
+  const { failures, inFlight, lock } = record
+  const index = inFlight.indexOf(account)
+  if (index === -1) return record
+  const left = inFlight.length === 1 ? NOBODY : inFlight.toSpliced(index, 1)
+  return lock === undefined ? { failures, inFlight: left } : { failures, inFlight: left, lock }
 }
 
 /** Where one key stands, for people to see. */
@@ -206,6 +235,7 @@ function lockDuration({ lockMs, jitter = 0 }: Limit, tier: number, random: numbe
 }
 
 function recent(failures: readonly Failure[], limit: Limit, nowMs: number): readonly Failure[] {
+  if (failures.length === 0) return failures
   const counts = ({ atMs }: Failure) => atMs + limit.windowMs > nowMs
   if (limit.sinceLast) {
     const last = failures.at(-1)
@@ -218,6 +248,7 @@ function recent(failures: readonly Failure[], limit: Limit, nowMs: number): read
 /** How long until no more failures count than the limit allows; 0 if they don't. */
 function surplusFor(failures: readonly Failure[], limit: Limit, nowMs: number): number {
   const { maxAttempts, accounts, windowMs, sinceLast } = limit
+  if (failures.length === 0) return 0
   let over = failures[failures.length - maxAttempts]
   if (accounts !== undefined && failures.length >= accounts && accountsOf(failures, []).size >= accounts) {
     over ??= failures[0]

@@ -1,3 +1,4 @@
+import { createInFlight } from '../../../authentication/in-flight.ts'
 import { DirectoryFailure } from '../wire/failure.ts'
 import { createMembers, type Member, type MemberRules, type Pooled } from './members.ts'
 
@@ -41,7 +42,8 @@ const SWEEP_MS = 30_000
 export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   const { clock, maxConnections, maxUses, maxWaiting } = options
   const members = createMembers(options)
-  const waiting = new Set<Waiter<C>>()
+  const waiting = createInFlight<number, Waiter<C>>()
+  let lastId = 0
   const openings = new Set<Promise<void>>()
   const closed = new AbortController()
   let trying = 0
@@ -52,10 +54,10 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   /** Whoever can be served is, in order; for the others connections are tried or, if that is wanted, made. */
   function pump(mayGrow: boolean): void {
     const now = clock.now()
-    for (const waiter of waiting) {
+    for (const [id, waiter] of waiting.entries()) {
       const member = members.take(now)
       if (member === undefined) break
-      waiting.delete(waiter)
+      waiting.delete(id)
       waiter.admit(member)
     }
     while (onTheWay() < waiting.size) {
@@ -133,14 +135,17 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   }
 
   function refuseAll(failure: unknown): void {
-    for (const waiter of waiting) waiter.refuse(failure)
-    waiting.clear()
+    for (const [id, waiter] of waiting.entries()) {
+      waiting.delete(id)
+      waiter.refuse(failure)
+    }
   }
 
   function queue(signal: AbortSignal): Promise<Member<C>> {
     const { promise, resolve, reject } = Promise.withResolvers<Member<C>>()
+    const id = ++lastId
     const leave = () => {
-      waiting.delete(waiter)
+      waiting.delete(id)
       const phase = members.size === 0 ? 'connect' : 'admission'
       reject(new DirectoryFailure('no connection came free in time', { phase }))
     }
@@ -155,12 +160,12 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
         reject(failure)
       },
     }
-    waiting.add(waiter)
+    waiting.set(id, waiter)
     signal.addEventListener('abort', leave)
     pump(true)
     // Those for whom a connection is on its way wait for nobody, and do not count.
-    if (waiting.has(waiter) && waiting.size > maxWaiting + onTheWay()) {
-      waiting.delete(waiter)
+    if (waiting.has(id) && waiting.size > maxWaiting + onTheWay()) {
+      waiting.delete(id)
       waiter.refuse(new DirectoryFailure('too many logins wait for a connection', { phase: 'admission' }))
     }
     return promise

@@ -1,5 +1,6 @@
 /** One connection's questions and answers (RFC 4511 section 5). */
 import type { Socket } from 'node:net'
+import { createInFlight } from '../../../authentication/in-flight.ts'
 import { MalformedMessage } from './ber.ts'
 import { createFraming } from './framing.ts'
 import { type Operation, readResponse, type WireEntry, type WireResult } from './message.ts'
@@ -58,7 +59,7 @@ export class Session {
   readonly #close: () => void
   readonly #socket: Socket
   /** In the order in which they were asked; what is not sent yet is not waited for either. */
-  readonly #outstanding = new Map<number, Question>()
+  readonly #outstanding = createInFlight<number, Question>()
   readonly #framing = createFraming(MAX_SEARCH_BYTES, message => this.#pass(message))
   #unsent: Question[] = []
   #flushing: NodeJS.Immediate | undefined
@@ -170,7 +171,7 @@ export class Session {
     clearImmediate(this.#flushing)
     this.#framing.end()
     const unanswered = [...this.#outstanding.values(), ...this.#unsent]
-    this.#outstanding.clear()
+    for (const { id } of unanswered) this.#outstanding.delete(id)
     this.#unsent = []
     for (const question of unanswered) question.settle(question)
     this.#close()
