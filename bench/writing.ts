@@ -159,10 +159,12 @@ const sprays = (event: MakeEvent) => ({
     const isOpen = event(0).verdict === 'accepted'
     const watch = createSprayWatch({ clock: systemClock, log: silent, onSpray: () => {} })
     const watched = watch({ reserve: isOpen ? admit : refuse } as unknown as Lockout)
-    let tag = 0
+    let lastTag = 0
     const write: Write = async ({ username = '', address, caller }) => {
-      tag = (tag + 1) % 65_536
-      const reservation = await watched.reserve({ name: username, address, caller, passwordTag: tag })
+      const tag = (lastTag + 1) % 65_536
+      lastTag = tag
+      const asker = { name: username, address, caller, passwordTag: () => tag }
+      const reservation = await watched.reserve(asker)
       if (reservation.admitted) {
         await reservation.lease.commit({ name: false, subjects: [], source: false, accepted: 'corp:1' })
       }

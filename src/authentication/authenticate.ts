@@ -145,7 +145,7 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       address: request.address,
       caller: request.caller.id,
       // Only failures are told apart by it.
-      get passwordTag() {
+      passwordTag: () => {
         tag ??= passwordTag(request.password)
         return tag
       },

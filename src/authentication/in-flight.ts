@@ -7,6 +7,8 @@ export interface InFlight<K, V> {
   set(key: K, value: V): void
   /** Whether there was any. */
   delete(key: K): boolean
+  /** The one that came first. */
+  first(): V | undefined
   /** In the order in which they came. What is deleted meanwhile is left out. */
   values(): IterableIterator<V>
   entries(): IterableIterator<[K, V]>
@@ -46,6 +48,10 @@ export function createInFlight<K, V>(): InFlight<K, V> {
       values[place] = undefined
       free.push(place)
       return true
+    },
+    first() {
+      for (const place of places.values()) return values[place]
+      return undefined
     },
     *values() {
       for (const place of places.values()) yield values[place] as V

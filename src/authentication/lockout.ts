@@ -15,7 +15,7 @@ export interface Asker {
    * 16 bits of a keyed hash of the password, 0..65535: the same wrong one again is charged to the account once. Undefined
    * where nobody tries one.
    */
-  readonly passwordTag?: number
+  readonly passwordTag?: () => number
 }
 
 export type Refusal =

@@ -3,20 +3,10 @@ import { isDurable, isSuspect, savedOf } from './durable.ts'
 import { isExact, isRecorded, isSketched } from './exact.ts'
 import { heldLock, namedOf } from './held-lock.ts'
 import type { Journal } from './journal.ts'
-import { createPartition, type Entry, type Kept, type Partition } from './partition.ts'
+import { createPartition, type Entry, type Kept, type Partition, partitionOf } from './partition.ts'
 import * as policy from './policy.ts'
 import type { Counter, HeldLock } from './store.ts'
 import { createUnresolved, type NamedLock, type Unresolved } from './unresolved.ts'
-
-/** Where records of each kind are kept, as an index of `partitions`. */
-const PARTITION: Readonly<Record<LockKind, 0 | 1 | 2>> = {
-  unfamiliar: 0,
-  familiar: 0,
-  directory: 0,
-  pair: 1,
-  source: 2,
-  subnet: 2,
-}
 
 /** What there is of a key that nothing is kept of. */
 const NO_ENTRY: Pick<Entry, 'exactUntilMs' | 'keepUntilMs' | 'note'> = {}
@@ -28,7 +18,6 @@ const NO_ENTRY: Pick<Entry, 'exactUntilMs' | 'keepUntilMs' | 'note'> = {}
 export interface Counts {
   readonly partitions: readonly [accounts: Partition, pairs: Partition, sources: Partition]
   readonly unresolved: Unresolved
-  partitionOf(kind: LockKind): 0 | 1 | 2
   /** @param looks changes nothing, also not which record is the next to go */
   read(counter: Counter, nowMs: number, looks?: 'only looks'): policy.LockoutRecord
   /** What is kept of it. */
@@ -87,7 +76,7 @@ export function createCounts(options: {
     createPartition(bytes.pairs, onEvict),
     createPartition(bytes.sources, onEvict),
   ] as const
-  const at = (kind: LockKind) => partitions[PARTITION[kind]]
+  const at = (kind: LockKind) => partitions[partitionOf(kind)]
 
   function onEvict(key: string, { record }: Entry): void {
     if (isDurable(record)) journal.put(key, undefined)
@@ -142,7 +131,6 @@ export function createCounts(options: {
   return {
     partitions,
     unresolved,
-    partitionOf: kind => PARTITION[kind],
     read,
     find: ({ key, kind }) => at(kind).find(key),
     recordOf,

@@ -13,3 +13,7 @@ export function heldLock(key: string, { kind, lock, note }: NamedLock, nowMs: nu
   const forMs = lock.untilMs - nowMs
   return forMs > 0 ? { key, kind, forMs, tier: lock.tier, ...(note && { note }) } : undefined
 }
+
+export function longestFirst(locks: Iterable<HeldLock>): HeldLock[] {
+  return [...locks].sort((a, b) => b.forMs - a.forMs)
+}

@@ -6,8 +6,8 @@ import { createDesk } from './desk.ts'
 import { createGuessMemory } from './guess-memory.ts'
 import { createLockoutKeys } from './keys.ts'
 import type { LockoutSettings } from './limits.ts'
-import { createPlaces, keysOf, type SourcePlaces } from './places.ts'
-import type { Ending, LockoutStore, Place, Refused } from './store.ts'
+import { type AccountPlaces, createPlaces, keysOf, type SourcePlaces } from './places.ts'
+import { type Ending, type LockoutStore, NOTHING_TO_END, type Place, type Refused } from './store.ts'
 import { createWaitingLine } from './waiting-line.ts'
 
 /** How long an attempt waits for a place before it is told to come back (lockout.md, Order of work). */
@@ -44,46 +44,73 @@ export function createLockout(parts: {
   const line = createWaitingLine(MAX_WAITING)
   let ended = 0
 
+  /** As `takePlaces`; a store that is out of reach refuses: nothing is verified that cannot be counted. */
+  async function take<T extends { readonly outcome: string }>(
+    ask: () => Promise<T | Refused>,
+  ): Promise<T | Refused | OutOfReach> {
+    const endedBefore = ended
+    try {
+      const answer = await ask()
+      return isCrowded(answer) ? await takePlaces(ask, { answer, endedBefore }) : answer
+    } catch (error) {
+      if (error instanceof UnavailableError) return OUT_OF_REACH
+      throw error
+    }
+  }
+
   /**
    * Asks the store for places until it gives an answer other than "no place", or the wait is over.
    * Who is called and finds his key free calls the next one, so a call reaches as many as there are places.
+   *
+   * @param first the answer when it was asked for the first time, and how many attempts had ended before
    */
   async function takePlaces<T extends { readonly outcome: string }>(
     ask: () => Promise<T | Refused>,
+    first: { readonly answer: T | Refused; readonly endedBefore: number },
   ): Promise<T | Refused> {
     const deadlineMs = clock.now() + WAIT_MS
+    let { answer, endedBefore } = first
     let calledFor: string | undefined
     let lastTry = false
     for (;;) {
-      const endedBefore = ended
-      const answer = await ask()
       const crowded = isCrowded(answer) ? answer.key : undefined
       if (calledFor !== undefined && calledFor !== crowded) line.call(calledFor)
       if (crowded === undefined || lastTry) return answer
       const leftMs = deadlineMs - clock.now()
       if (leftMs <= 0) return answer
       // What ended while the store was being asked may have found nobody to call. With somebody in the line it did.
-      if (ended !== endedBefore && line.isEmpty(crowded)) continue
-      const waited = await line.wait(crowded, leftMs, calledFor === crowded)
-      if (waited === 'no_room') return answer
-      calledFor = waited === 'called' ? crowded : undefined
-      lastTry = waited === 'timed_out'
+      if (ended === endedBefore || !line.isEmpty(crowded)) {
+        const waited = await line.wait(crowded, leftMs, calledFor === crowded)
+        if (waited === 'no_room') return answer
+        calledFor = waited === 'called' ? crowded : undefined
+        lastTry = waited === 'timed_out'
+      }
+      endedBefore = ended
+      answer = await ask()
     }
   }
 
-  function openLease(id: string, asker: Asker, source: SourcePlaces, ofSource: readonly Place[]): Lease {
-    const name = source.account({ name: asker.name })
-    const claimed = new Set<string>()
+  /** @param taken the places of the name and of the source, which the lease holds */
+  function openLease(
+    id: string,
+    asker: Asker,
+    source: SourcePlaces,
+    taken: {
+      readonly name: AccountPlaces
+      readonly ofSource: readonly Place[]
+      readonly all: readonly Place[]
+    },
+  ): Lease {
+    const { name, ofSource } = taken
+    const claimed: string[] = []
+    let held = taken.all
     /** Of each subject whose secret goes to a directory that locks by itself. */
-    const atDirectory = new Map<string, readonly Place[]>()
-    const waitedFor = new Set([...name.counts, ...ofSource].flatMap(keysOf))
+    let atDirectory: Map<string, readonly Place[]> | undefined
 
-    const noteOn = (subject: string | undefined): LockNote => ({
-      name: asker.name,
-      address: asker.address,
-      caller: asker.caller,
-      ...(subject !== undefined && { subject }),
-    })
+    const noteOn = (subject: string | undefined): LockNote => {
+      const { name, address, caller } = asker
+      return subject === undefined ? { name, address, caller } : { name, address, caller, subject }
+    }
 
     async function end(ending: Ending, subject?: string): Promise<{ readonly locked: boolean }> {
       try {
@@ -95,32 +122,43 @@ export function createLockout(parts: {
         return { locked: false }
       } finally {
         ended++
-        for (const key of waitedFor) line.call(key)
+        if (!line.isDeserted()) for (const key of new Set(held.flatMap(keysOf))) line.call(key)
       }
     }
 
-    function endingOf({ name: byName, subjects, source: bySource, accepted }: Charge): Ending {
-      const known = new Set([...claimed, ...subjects, ...(accepted === undefined ? [] : [accepted])])
+    function failedBy({ name: byName, subjects, source: bySource }: Charge, isResolved: boolean) {
+      if (!byName && !bySource && subjects.length === 0) return NOTHING_TO_END.failed
+      const { passwordTag } = asker
       const isNew = (profile: string) =>
-        asker.passwordTag === undefined || !guesses.repeats(profile, asker.passwordTag, known.size > 0)
+        passwordTag === undefined || !guesses.repeats(profile, passwordTag(), isResolved)
       const wrong = subjects.map(subject => ({ subject, places: source.account({ subject }) }))
-      const failed = [
+      return [
         ...wrong.flatMap(({ places }) => (isNew(places.profile) ? places.counts : [])),
         ...(byName && isNew(name.profile) ? name.counts : []),
         // What went out to the directory counts there, again or not.
-        ...subjects.flatMap(subject => atDirectory.get(subject) ?? []),
+        ...subjects.flatMap(subject => atDirectory?.get(subject) ?? []),
         ...(bySource ? ofSource : []),
       ]
+    }
+
+    function endingOf(charge: Charge): Ending {
+      const { subjects, accepted } = charge
+      const known = [...claimed]
+      for (const subject of accepted === undefined ? subjects : [...subjects, accepted]) {
+        if (!known.includes(subject)) known.push(subject)
+      }
+      const failed = failedBy(charge, known.length > 0)
       const resolved = {
         name: name.profile,
-        subjects: [...known].map(subject => source.account({ subject }).profile),
+        subjects: known.map(subject => source.account({ subject }).profile),
       }
       if (accepted === undefined) return { failed, cleared: [], passed: [], resolved }
       const theirs = source.account({ subject: accepted })
+      const atTheirs = atDirectory?.get(accepted)?.flatMap(keysOf) ?? []
       return {
         failed,
         // The source's own count stays: or an attacker would log in to his own account between guesses.
-        cleared: [...name.cleared, ...theirs.cleared, ...(atDirectory.get(accepted) ?? []).flatMap(keysOf)],
+        cleared: [...name.cleared, ...theirs.cleared, ...atTheirs],
         passed: [...name.passed, ...theirs.passed, ...ofSource],
         familiar: { source: source.key, profiles: [name.profile, theirs.profile] },
         resolved,
@@ -129,18 +167,22 @@ export function createLockout(parts: {
 
     return {
       async claim(subject, ceiling) {
-        const atTheirs = ceiling === undefined ? [] : source.directory(subject, ceiling)
-        const places = [...source.account({ subject }).counts, ...atTheirs]
-        for (const place of places) for (const key of keysOf(place)) waitedFor.add(key)
-        const answer = await asking(() => takePlaces(() => store.extend(id, places, noteOn(subject))))
+        const theirs = source.account({ subject }).counts
+        const atTheirs = ceiling && source.directory(subject, ceiling)
+        const places = atTheirs ? [...theirs, ...atTheirs] : theirs
+        held = [...held, ...places]
+        const answer = await take(() => store.extend(id, places, noteOn(subject)))
         if (answer.outcome !== 'extended') return refusal(answer)
-        claimed.add(subject)
-        if (ceiling !== undefined) atDirectory.set(subject, atTheirs)
-        return { admitted: true }
+        if (!claimed.includes(subject)) claimed.push(subject)
+        if (atTheirs) {
+          atDirectory ??= new Map()
+          atDirectory.set(subject, atTheirs)
+        }
+        return ADMITTED
       },
       commit: charge => end(endingOf(charge), charge.accepted ?? charge.subjects[0]),
       async release() {
-        await end({ failed: [], cleared: [], passed: [], resolved: { name: name.profile, subjects: [] } })
+        await end({ ...NOTHING_TO_END, resolved: { name: name.profile, subjects: [] } })
       },
     }
   }
@@ -179,30 +221,28 @@ export function createLockout(parts: {
       }
       const ofName = source.account({ name })
       const ofSource = source.source(ofName.profile)
-      const places = [...ofName.counts, ...ofSource]
-      const answer = await asking(() => takePlaces(() => store.reserve(places, { name, address, caller })))
+      const all = [...ofName.counts, ...ofSource]
+      const answer = await take(() => store.reserve(all, { name, address, caller }))
       if (answer.outcome !== 'reserved') return refusal(answer)
       const ignored = answer.ignored || (source.blocked && settings.mode === 'log_only')
-      return { admitted: true, lease: openLease(answer.lease, asker, source, ofSource), ignored }
+      const lease = openLease(answer.lease, asker, source, { name: ofName, ofSource, all })
+      return { admitted: true, lease, ignored }
     },
   }
 }
+
+interface OutOfReach {
+  readonly outcome: 'unavailable'
+}
+
+const OUT_OF_REACH: OutOfReach = { outcome: 'unavailable' }
+const ADMITTED = { admitted: true } as const
 
 function isCrowded(answer: { readonly outcome: string }): answer is Refused & { outcome: 'no_place' } {
   return answer.outcome === 'no_place'
 }
 
-/** A store that is out of reach refuses: nothing is verified that cannot be counted. */
-async function asking<T>(work: () => Promise<T>): Promise<T | { readonly outcome: 'unavailable' }> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof UnavailableError) return { outcome: 'unavailable' }
-    throw error
-  }
-}
-
-function refusal(refused: Refused | { readonly outcome: 'lease_over' | 'unavailable' }): Refusal {
+function refusal(refused: Refused | OutOfReach | { readonly outcome: 'lease_over' }): Refusal {
   switch (refused.outcome) {
     case 'locked':
       return { admitted: false, reason: 'locked', retryAfterMs: refused.retryAfterMs }

@@ -3,10 +3,11 @@ import { createInFlight } from '../authentication/in-flight.ts'
 import type { LockKind, LockNote } from '../authentication/lockout.ts'
 import type { Log } from '../authentication/log.ts'
 import { createCounts } from './counts.ts'
+import { longestFirst } from './held-lock.ts'
 import { type Journal, noJournal } from './journal.ts'
 import { asKnown, heldBy, heldOf } from './known-place.ts'
 import { bringsTooManyNames } from './new-names.ts'
-import { costOfPlace, type Kept } from './partition.ts'
+import { costOfPlace, type Kept, partitionOf } from './partition.ts'
 import { refusalFor, stateOf } from './policy.ts'
 import { createPressure } from './pressure.ts'
 import { createProfiles } from './profiles.ts'
@@ -27,6 +28,7 @@ import {
 const LEAST_BYTES = 1_048_576
 
 interface Lease {
+  readonly id: string
   readonly held: Counter[]
   readonly overAtMs: number
   readonly note: LockNote
@@ -118,7 +120,7 @@ export function createMemoryStore(options: {
         continue
       }
       needsRoom = true
-      needed[counts.partitionOf(kind)] += costOfPlace(entry)
+      needed[partitionOf(kind)] += costOfPlace(entry)
       stranger ||= 'profile' in place && key !== place.familiar.key
       if (refusal?.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, refusal.retryAfterMs)
       else if (refusal?.outcome === 'no_place') crowded ??= key
@@ -139,13 +141,15 @@ export function createMemoryStore(options: {
   }
 
   function hasRoom(counter: Counter): boolean {
-    const partition = counts.partitions[counts.partitionOf(counter.kind)]
+    const partition = counts.partitions[partitionOf(counter.kind)]
     return partition.fullness(costOfPlace(counts.find(counter))) <= 1
   }
 
   function chargeOverdue(nowMs: number): void {
-    for (const [id, { held, overAtMs, note }] of leases.entries()) {
-      if (overAtMs > nowMs) break
+    for (;;) {
+      const oldest = leases.first()
+      if (oldest === undefined || oldest.overAtMs > nowMs) break
+      const { id, held, note } = oldest
       log.error({ lease_ms: LEASE_MS }, 'an attempt never ended: counted as a failure')
       settle(id, { ...NOTHING_TO_END, failed: held }, note, nowMs)
     }
@@ -202,9 +206,9 @@ export function createMemoryStore(options: {
       const taken = take(held, places, note, nowMs)
       if ('outcome' in taken) return taken
       flush()
-      const lease = String(++leasesOpened)
-      leases.set(lease, { held, overAtMs: nowMs + LEASE_MS, note })
-      return { outcome: 'reserved', lease, ...taken }
+      const id = String(++leasesOpened)
+      leases.set(id, { id, held, overAtMs: nowMs + LEASE_MS, note })
+      return { outcome: 'reserved', lease: id, ignored: taken.ignored }
     },
 
     async extend(lease, places, note) {
@@ -214,7 +218,7 @@ export function createMemoryStore(options: {
       if (held === undefined) return { outcome: 'lease_over' }
       const taken = take(held, places, note, nowMs)
       flush()
-      return 'outcome' in taken ? taken : { outcome: 'extended', ...taken }
+      return 'outcome' in taken ? taken : { outcome: 'extended', ignored: taken.ignored }
     },
 
     async end(lease, ending, note) {
@@ -274,8 +278,4 @@ export function createMemoryStore(options: {
       journal.close()
     },
   }
-}
-
-function longestFirst(locks: Iterable<HeldLock>): HeldLock[] {
-  return [...locks].sort((a, b) => b.forMs - a.forMs)
 }

@@ -38,6 +38,20 @@ export interface Partition {
   bytes(): number
 }
 
+const PARTITION: Readonly<Record<LockKind, 0 | 1 | 2>> = {
+  unfamiliar: 0,
+  familiar: 0,
+  directory: 0,
+  pair: 1,
+  source: 2,
+  subnet: 2,
+}
+
+/** Where records of this kind are kept: 0 with the accounts, 1 with the pairs, 2 with the sources. */
+export function partitionOf(kind: LockKind): 0 | 1 | 2 {
+  return PARTITION[kind]
+}
+
 /** Upper bounds of what V8 needs; test/lockout/memory-store.test.ts measures it. */
 const ENTRY_BYTES = 600
 const FAILURE_BYTES = 90

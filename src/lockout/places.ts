@@ -70,8 +70,8 @@ export function createPlaces(
 
   return address => {
     const { prefix, sourceKey, subnetKey, isAllowed, isBlocked } = origins.memo(address)
-    /** Of this attempt. */
-    const accounts = new Map<string, AccountPlaces>()
+    /** Of this attempt: a handful. */
+    const accounts: { readonly account: Account; readonly places: AccountPlaces }[] = []
 
     function watches(kind: LockKind): boolean {
       if (kind === 'directory') return false
@@ -79,25 +79,23 @@ export function createPlaces(
     }
 
     function account(account: Account): AccountPlaces {
-      const known = 'name' in account ? `name ${account.name}` : `subject ${account.subject}`
-      const places = accounts.get(known) ?? placesOf(account)
-      accounts.set(known, places)
+      for (const known of accounts) if (isSame(known.account, account)) return known.places
+      const places = placesOf(account)
+      accounts.push({ account, places })
       return places
     }
 
     function placesOf(account: Account): AccountPlaces {
       const profile = keys.account(account)
-      if (mode === 'off') return { profile, counts: [], cleared: [], passed: [] }
+      if (mode === 'off') return { profile, counts: NONE, cleared: NONE, passed: NONE }
       const unresolved = 'name' in account
-      const common = { account: '', owner: profile, unresolved, watched: watches('pair') }
-      const count = (kind: 'pair' | 'familiar' | 'unfamiliar', key: string): Counter => ({
-        ...common,
-        kind,
-        key,
-        limit: limits[kind],
-      })
+      const watched = watches('pair')
+      const count = (kind: 'pair' | 'familiar' | 'unfamiliar', key: string): Counter => {
+        return { key, kind, limit: limits[kind], account: '', owner: profile, unresolved, watched }
+      }
       const unfamiliar = count('unfamiliar', keys.everywhere(profile, 'unfamiliar'))
-      if (scheme === 'simple') return { profile, counts: [unfamiliar], cleared: [unfamiliar.key], passed: [] }
+      if (scheme === 'simple')
+        return { profile, counts: [unfamiliar], cleared: [unfamiliar.key], passed: NONE }
       const pair = count('pair', keys.pair(profile, prefix))
       const familiar = count('familiar', keys.everywhere(profile, 'familiar'))
       const everywhere: AccountCounter = { profile, source: sourceKey, familiar, unfamiliar }
@@ -106,13 +104,13 @@ export function createPlaces(
     }
 
     function source(account: string): readonly Counter[] {
-      if (mode === 'off' || scheme === 'simple') return []
-      const common = { watched: watches('source'), account: '' }
+      if (mode === 'off' || scheme === 'simple') return NONE
+      const watched = watches('source')
+      const count = (kind: 'source' | 'subnet', key: string, account: string): Counter => {
+        return { key, kind, limit: limits[kind], account, owner: undefined, unresolved: undefined, watched }
+      }
       const tag = account.slice(0, ACCOUNT_TAG_LENGTH)
-      return [
-        { ...common, kind: 'source', key: sourceKey, limit: limits.source, account: tag },
-        { ...common, kind: 'subnet', key: subnetKey, limit: limits.subnet },
-      ]
+      return [count('source', sourceKey, tag), count('subnet', subnetKey, '')]
     }
 
     function directory(subject: string, ceiling: Ceiling): readonly Place[] {
@@ -131,6 +129,13 @@ export function createPlaces(
 
     return { key: sourceKey, blocked: isBlocked, watches, account, source, directory }
   }
+}
+
+const NONE: readonly never[] = []
+
+function isSame(one: Account, other: Account): boolean {
+  if ('name' in one) return 'name' in other && one.name === other.name
+  return 'subject' in other && one.subject === other.subject
 }
 
 /** Every key that a place may mean. */

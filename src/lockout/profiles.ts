@@ -76,12 +76,13 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
 
   return {
     isFamiliar(key, source, nowMs, looks) {
-      const find = (one: string) => (looks ? profiles.peek(one) : profiles.get(one))
-      const isIn = (profile: Profile | undefined) =>
-        profile?.familiar.some(known => known.source === source && known.untilMs > nowMs) ?? false
-      const profile = find(key)
+      const profile = looks ? profiles.peek(key) : profiles.get(key)
       if (profile === undefined) return false
-      return isIn(profile) || profile.subjects.some(subject => isIn(find(subject)))
+      if (hasIn(profile, source, nowMs)) return true
+      for (const subject of profile.subjects) {
+        if (hasIn(looks ? profiles.peek(subject) : profiles.get(subject), source, nowMs)) return true
+      }
+      return false
     },
 
     isSomebodys(name) {
@@ -124,6 +125,12 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
     size: () => welcomed.size + found.size,
     bytes: () => welcomed.calculatedSize + found.calculatedSize,
   }
+}
+
+function hasIn(profile: Profile | undefined, source: string, nowMs: number): boolean {
+  if (profile === undefined) return false
+  for (const known of profile.familiar) if (known.source === source && known.untilMs > nowMs) return true
+  return false
 }
 
 function withNewest(known: readonly string[], key: string): readonly string[] {

@@ -13,9 +13,9 @@ export interface Counter {
   /** Whom it is about, for a limit that tells accounts apart; else empty. */
   readonly account: string
   /** The profile of the account it belongs to; a source belongs to none. */
-  readonly owner?: string
+  readonly owner?: string | undefined
   /** By a name that may be nobody's: such counts are kept apart, so that random names push out no one else's. */
-  readonly unresolved?: boolean
+  readonly unresolved?: boolean | undefined
   /** Counted and reported, and refuses nobody. */
   readonly watched?: boolean
 }

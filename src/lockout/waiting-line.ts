@@ -9,6 +9,8 @@ export interface WaitingLine {
   /** Calls the first in the line for this key, if there is one. */
   call(key: string): void
   isEmpty(key: string): boolean
+  /** Whether anybody waits, for whatever key. */
+  isDeserted(): boolean
 }
 
 /** @param maxWaiting in all lines together; whoever comes then need not wait */
@@ -46,5 +48,6 @@ export function createWaitingLine(maxWaiting: number): WaitingLine {
       lines.get(key)?.[0]?.()
     },
     isEmpty: key => !lines.has(key),
+    isDeserted: () => waiting === 0,
   }
 }

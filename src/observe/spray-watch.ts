@@ -48,7 +48,7 @@ export function createSprayWatch({ clock, log, onSpray }: SprayWatchOptions): (l
       )
     }
     // Neither the password nor its tag: whoever reads the log shall not know whose passwords are the same.
-    if (addTo('password', passwordTag, account)) {
+    if (addTo('password', passwordTag(), account)) {
       onSpray('password')
       const last = { last_source: address, last_client: caller }
       log.warn({ event: 'authn_password_spray', by: 'password', ...last, accounts: ACCOUNTS }, SAID)

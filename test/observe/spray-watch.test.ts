@@ -13,7 +13,12 @@ function setUp() {
   const told: SprayKind[] = []
   const watched = createSprayWatch({ clock, log, onSpray: by => told.push(by) })(lockout)
   async function attempt(name: string, address: string, passwordTag: number, charge = WRONG) {
-    const reservation = await watched.reserve({ name, address, caller: 'wiki', passwordTag })
+    const reservation = await watched.reserve({
+      name,
+      address,
+      caller: 'wiki',
+      passwordTag: () => passwordTag,
+    })
     if (reservation.admitted) await reservation.lease.commit(charge)
     return reservation.admitted
   }

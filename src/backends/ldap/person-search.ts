@@ -63,7 +63,7 @@ export function createPersonSearch(
     async findByName({ user: username, typed: input }, signal) {
       let last = { found: { found: 'none' } as Found, filter: () => 'none: the name is no mail address' }
       for (const way of settings.userFilter.forUser({ username, input })) {
-        last = { found: await find(way.filter, signal), filter: () => way.shown }
+        last = { found: await find(way.filter, signal), filter: way.shown }
         if (last.found.found !== 'none') break
       }
       return last

@@ -129,7 +129,7 @@ t.test('a name never becomes a part of the filter', async t => {
     }),
   )
   t.equal(
-    template.forUser({ username: '*)(uid=*', input: '{username}$&' })[0]?.shown,
+    template.forUser({ username: '*)(uid=*', input: '{username}$&' })[0]?.shown(),
     '(&(objectClass=person)(|(uid=\\2a\\29\\28uid=\\2a)(mail={username}$&)))',
   )
   t.equal(template.forAnyone().toString(), '(&(objectClass=person)(|(uid=*)(mail=*)))')

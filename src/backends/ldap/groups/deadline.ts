@@ -3,9 +3,9 @@ import { DirectoryFailure } from '../wire/failure.ts'
 /** A time limit that costs nothing until somebody looks at it: most logins ask the directory for no group. */
 export interface Deadline {
   /** Aborts when the time is up, which runs from the first look on, or with the attempt. */
-  readonly signal: AbortSignal
+  signal(): AbortSignal
   /** The time was used up here, and not the attempt's. */
-  readonly passed: boolean
+  hasPassed(): boolean
   /** To be called when the work is done. */
   clear(): void
 }
@@ -32,14 +32,13 @@ export function createDeadline(attempt: AbortSignal, timeoutMs: number): Deadlin
   }
 
   return {
-    get signal() {
+    signal() {
       controller ??= start()
       return controller.signal
     },
-    get passed() {
-      return passed
-    },
+    hasPassed: () => passed,
     clear() {
+      if (controller === undefined) return
       clearTimeout(timer)
       attempt.removeEventListener('abort', giveUp)
     },

@@ -119,9 +119,9 @@ export function createGroupFinder(
   async function inTime<T>(attempt: AbortSignal, work: (signal: Signal) => Promise<T>): Promise<T> {
     const deadline = createDeadline(attempt, timeoutMs)
     try {
-      return await work(() => deadline.signal)
+      return await work(deadline.signal)
     } catch (error) {
-      if (!deadline.passed || !(error instanceof DirectoryFailure)) throw error
+      if (!deadline.hasPassed() || !(error instanceof DirectoryFailure)) throw error
       throw tooSlow(timeoutMs)
     } finally {
       deadline.clear()

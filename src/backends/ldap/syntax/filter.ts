@@ -27,7 +27,7 @@ export interface Names {
 export interface PersonFilter {
   readonly filter: Filter
   /** As text, for people; written when somebody wants to see it. */
-  readonly shown: string
+  readonly shown: () => string
 }
 
 /** What the placeholders of a `groups.filter` stand for. */
@@ -194,7 +194,7 @@ function show(filter: Filter, values: Values): string {
     return `(${sign}${filter.filters.map(each => show(each, values)).join('')})`
   }
   if (!(filter instanceof EqualityFilter && hasPlaceholder(filter))) return filter.toString()
-  return `(${filter.attribute}=${escapeFilter(fill(filter.value.toString(), values))})`
+  return `(${filter.attribute}=${escapeFilter(prepareText(filter.value.toString())(values))})`
 }
 
 /** Without the blanks between its parts, which ldapts does not skip. */
@@ -247,9 +247,7 @@ function prepare(tree: Filter): (values: Values) => PersonFilter {
   const fillTree = prepareTree(tree)
   return values => ({
     filter: fillTree(values),
-    get shown() {
-      return show(tree, values)
-    },
+    shown: () => show(tree, values),
   })
 }
 
@@ -266,11 +264,18 @@ function prepareTree(tree: Filter): (values: Values) => Filter {
   }
   if (!(tree instanceof EqualityFilter)) return () => tree
   const { attribute } = tree
-  const text = tree.value.toString()
-  return values => equals(attribute, fill(text, values))
+  const fillText = prepareText(tree.value.toString())
+  return values => equals(attribute, fillText(values))
 }
 
-function fill(text: string, values: Values): string {
-  // A function, so that `$&` in a name means nothing; one pass, so that a name with a placeholder in it stays a name.
-  return text.replace(PLACEHOLDER, (_, name: string) => values[name] ?? '')
+/** In one pass, so that a name with a placeholder in it stays a name. */
+function prepareText(text: string): (values: Values) => string {
+  // Every other piece is the name of a placeholder.
+  const [before = '', name = '', after = '', ...more] = text.split(PLACEHOLDER)
+  if (more.length > 0) {
+    const first = prepareText(`${before}{${name}}`)
+    const rest = prepareText(text.slice(before.length + name.length + 2))
+    return values => first(values) + rest(values)
+  }
+  return values => before + (values[name] ?? '') + after
 }
