@@ -4,7 +4,7 @@ import type { Ceiling, Lease, Refusal } from './lockout.ts'
 import type { Log } from './log.ts'
 import type { Outcome, Unavailable } from './outcome.ts'
 import { isRecord, isStableId, readFact, readOutcome } from './outcome-shape.ts'
-import { createRedaction, type Redaction } from './redaction.ts'
+import { createRedaction, type Redaction, redactedLog } from './redaction.ts'
 import type { Secret } from './secret.ts'
 import type { Username } from './username.ts'
 
@@ -53,13 +53,27 @@ export function subjectOf(backend: Backend, stableId: string): string {
 export function contain(backend: Backend, { maxInFlight, deny }: Containment): ContainedBackend {
   let inFlight = 0
 
+  // Counted until the backend really ends, so that one that hangs stays within its bulkhead.
+  async function authenticate(attempt: Attempt): Promise<unknown> {
+    inFlight++
+    try {
+      return await backend.authenticate(attempt)
+    } finally {
+      inFlight--
+    }
+  }
+
   async function ask(question: Question): Promise<Answer> {
     const { username, password, timeoutMs, claim, note } = question
     if (inFlight >= maxInFlight) return unavailable('max_in_flight reached', 'admission', false)
     if (timeoutMs <= 0) return unavailable('the time for the whole attempt was used up', 'admission', false)
     // What a backend says may hold what it was given: a server that repeats it, a library that puts a request into its error.
-    const redaction = createRedaction(password)
-    const log = redaction.log(question.log)
+    let made: Redaction | undefined
+    const redaction = () => {
+      made ??= createRedaction(password)
+      return made
+    }
+    const log = redactedLog(question.log, redaction)
     let refusal: Refusal | undefined
     let found: string | undefined
     let verifying = false
@@ -81,21 +95,13 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       return true
     }
 
-    // Counted until the backend really ends, so that one that hangs stays within its bulkhead.
-    async function counted(attempt: Attempt): Promise<unknown> {
-      inFlight++
-      try {
-        return await backend.authenticate(attempt)
-      } finally {
-        inFlight--
-      }
-    }
-
     try {
       const answer = await withDeadline(
         timeoutMs,
-        signal =>
-          counted({ username, password, signal, log, mayVerify, ...(note && { note: whileAsked(note) }) }),
+        signal => {
+          const attempt = { username, password, signal, log, mayVerify }
+          return authenticate(note ? { ...attempt, note: whileAsked(note, redaction, () => over) } : attempt)
+        },
         // Before the abort, so that a backend that wakes up on it finds the door shut.
         () => {
           over = true
@@ -103,7 +109,8 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
       )
       over = true
       if (refusal !== undefined) return { kind: 'refused', refusal }
-      if (deny && found !== undefined) return denyFound({ outcome: 'deny', reason: 'on the deny list' })
+      if (deny && found !== undefined)
+        return denyFound({ outcome: 'deny', reason: 'on the deny list' }, found)
       if (answer === TIMED_OUT) return unavailable(`no answer within ${timeoutMs} ms`, 'plugin', verifying)
       const read = withoutSecret(readOutcome(answer), redaction)
       if (read === undefined) {
@@ -116,36 +123,40 @@ export function contain(backend: Backend, { maxInFlight, deny }: Containment): C
         log.error({ found, about }, 'the backend verified one subject and answered about another')
         return unavailable('verified one subject and answered about another', 'plugin', verifying)
       }
-      if (read.outcome === 'deny') return denyFound(read)
-      return read.outcome === 'accept' && found === undefined ? await admitLate(read) : outcome(read)
+      if (read.outcome === 'deny') return denyFound(read, found)
+      return read.outcome === 'accept' && found === undefined ? await admitLate(read, claim) : outcome(read)
     } catch (error) {
       over = true
-      log.error({ err: redaction.error(error) }, 'the backend threw')
+      log.error({ err: redaction().error(error) }, 'the backend threw')
       return unavailable('the backend threw', 'plugin', verifying)
-    }
-
-    function whileAsked(note: (fact: Fact) => void): (fact: Fact) => void {
-      let left = MOST_FACTS
-      return fact => {
-        if (over || left-- <= 0) return
-        const read = readFact(fact)
-        if (read) note({ ...read, what: redaction.text(read.what), value: redaction.text(read.value) })
-      }
-    }
-
-    function denyFound(deny: Outcome & { outcome: 'deny' }): Answer {
-      const denied = found === undefined ? {} : { denied: subjectOf(backend, found) }
-      return { kind: 'outcome', outcome: deny, ...denied }
-    }
-
-    /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */
-    async function admitLate(accept: Outcome & { outcome: 'accept' }): Promise<Answer> {
-      const admission = await claim(subjectOf(backend, accept.user.id))
-      return admission.admitted ? outcome(accept) : { kind: 'refused', refusal: admission }
     }
   }
 
+  function denyFound(deny: Outcome & { outcome: 'deny' }, found: string | undefined): Answer {
+    const denied = found === undefined ? {} : { denied: subjectOf(backend, found) }
+    return { kind: 'outcome', outcome: deny, ...denied }
+  }
+
+  /** A backend that did not say whom it was verifying: its acceptance still needs a place in that subject's lockout. */
+  async function admitLate(accept: Outcome & { outcome: 'accept' }, claim: Lease['claim']): Promise<Answer> {
+    const admission = await claim(subjectOf(backend, accept.user.id))
+    return admission.admitted ? outcome(accept) : { kind: 'refused', refusal: admission }
+  }
+
   return { ask, inFlight: () => inFlight }
+}
+
+function whileAsked(
+  note: (fact: Fact) => void,
+  redaction: () => Redaction,
+  isOver: () => boolean,
+): (fact: Fact) => void {
+  let left = MOST_FACTS
+  return fact => {
+    if (isOver() || left-- <= 0) return
+    const read = readFact(fact)
+    if (read) note({ ...read, what: redaction().text(read.what), value: redaction().text(read.value) })
+  }
 }
 
 /** Whom an outcome is about, if it names anybody. */
@@ -155,13 +166,13 @@ function subjectIn(read: Outcome): string | undefined {
 }
 
 /** An outcome whose words, which are for operators only, do not hold the password. */
-function withoutSecret(read: Outcome | undefined, redaction: Redaction): Outcome | undefined {
+function withoutSecret(read: Outcome | undefined, redaction: () => Redaction): Outcome | undefined {
   switch (read?.outcome) {
     case 'unavailable':
-      return { ...read, cause: redaction.text(read.cause) }
+      return { ...read, cause: redaction().text(read.cause) }
     case 'deny':
     case 'not_applicable':
-      return { ...read, reason: redaction.text(read.reason) }
+      return { ...read, reason: redaction().text(read.reason) }
     case undefined:
     case 'accept':
     case 'unknown_user':

@@ -15,7 +15,7 @@ import { isHeld, type Pace } from './pace.ts'
 import { checkPassword } from './password.ts'
 import { createPasswordTag, type PasswordTag } from './password-tag.ts'
 import type { Release } from './release.ts'
-import type { NormaliseUsername, Username } from './username.ts'
+import type { NormalisedUsername, NormaliseUsername, Username } from './username.ts'
 import type { Authenticate, AuthenticationRequest, Verdict } from './verdict.ts'
 
 /** When a backend is out: what callers are told to wait, in milliseconds. */
@@ -62,39 +62,47 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
   return async function authenticate(request) {
     const startedAt = clock.now()
     const name = normalise(request.username)
-    const tell = (event: AttemptEvent) => {
-      onAttempt(event)
-      request.explain?.(event)
-    }
-    const write = async (
-      ending: Omit<Ending, 'verdict'>,
-      verdict: AttemptEvent['verdict'],
-      shared: boolean,
-    ) => {
-      const event = {
-        requestId: request.requestId,
-        caller: request.caller.id,
-        address: request.address,
-        ...(name.ok && { username: name.username.text }),
-        ...ending,
-        verdict,
-        durationMs: clock.now() - startedAt,
-        shared,
-      }
-      const stands = await audit.record(event)
-      tell(stands || verdict === 'error' ? event : { ...event, verdict: 'unavailable', reason: NOT_AUDITED })
-      return stands
-    }
     try {
-      const { ending, shared } = await answer(request, name)
-      const { verdict, ...rest } = ending
-      const answered = (await write(rest, verdict.verdict, shared)) ? verdict : UNAVAILABLE
-      await answerOnTime(startedAt, answered, rest.steps, request)
+      const { ending: coming, shared } = answer(request, name)
+      const ending = await coming
+      const stands = await write({ request, name, startedAt }, ending, ending.verdict.verdict, shared)
+      const answered = stands ? ending.verdict : UNAVAILABLE
+      await answerOnTime(startedAt, answered, ending.steps, request)
       return answered
     } catch (error) {
-      await write({ steps: [], locked: false }, 'error', false)
+      await write({ request, name, startedAt }, FAILED, 'error', false)
       throw error
     }
+  }
+
+  /** @returns whether the verdict stands */
+  async function write(
+    { request, name, startedAt }: Began,
+    { subject, reason, steps, locked, ignored }: Omit<Ending, 'verdict'>,
+    verdict: AttemptEvent['verdict'],
+    shared: boolean,
+  ): Promise<boolean> {
+    const event: AttemptEvent = {
+      requestId: request.requestId,
+      caller: request.caller.id,
+      address: request.address,
+      username: name.ok ? name.username.text : undefined,
+      subject,
+      verdict,
+      reason,
+      steps,
+      durationMs: clock.now() - startedAt,
+      // Who only shares it has set no lock.
+      locked: locked && !shared,
+      shared,
+      ignored,
+    }
+    const stands = await audit.record(event)
+    const told: AttemptEvent =
+      stands || verdict === 'error' ? event : { ...event, verdict: 'unavailable', reason: NOT_AUDITED }
+    onAttempt(told)
+    request.explain?.(told)
+    return stands
   }
 
   /** Operators who have it explained see every time anyway. */
@@ -110,18 +118,16 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
     if (isHeld(verdict, steps, lockoutShown)) await release.hold(pace.dueAt(startedAt))
   }
 
-  async function answer(
+  function answer(
     request: AuthenticationRequest,
-    name: ReturnType<NormaliseUsername>,
-  ): Promise<{ ending: Ending; shared: boolean }> {
-    if (!name.ok) return { ending: invalid('username', name.problem), shared: false }
+    name: NormalisedUsername,
+  ): { readonly ending: Promise<Ending>; readonly shared: boolean } {
+    if (!name.ok) return alone(Promise.resolve(invalid('username', name.problem)))
     const password = checkPassword(request.password)
-    if (!password.ok) return { ending: invalid('password', password.problem), shared: false }
+    if (!password.ok) return alone(Promise.resolve(invalid('password', password.problem)))
 
     // Whoever wants it explained wants it done.
-    if (request.explain !== undefined) {
-      return { ending: await attemptOnce(request, name.username), shared: false }
-    }
+    if (request.explain !== undefined) return alone(attemptOnce(request, name.username))
     const likeness = {
       caller: request.caller.id,
       address: request.address,
@@ -129,11 +135,8 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
       password: request.password,
     }
     const leader = underWay.find(likeness)
-    if (leader !== undefined) return { ending: { ...(await leader), locked: false }, shared: true }
-    return {
-      ending: await underWay.share(likeness, attemptOnce(request, name.username)),
-      shared: false,
-    }
+    if (leader !== undefined) return { ending: leader, shared: true }
+    return alone(underWay.share(likeness, attemptOnce(request, name.username)))
   }
 
   async function attemptOnce(request: AuthenticationRequest, username: Username): Promise<Ending> {
@@ -169,14 +172,29 @@ export function createAuthenticate(parts: AuthenticatorParts): Authenticate {
     const required = demandGroups(result, request.caller)
     const { locked } = await lease.commit(required.charge)
     const { verdict, steps, subject } = required
+    const told = conclude(verdict, request.caller)
     return {
-      ...conclude(verdict, request.caller),
+      verdict: told.verdict,
+      reason: told.reason,
       steps,
-      ...(subject !== undefined && { subject }),
+      subject,
       locked,
-      ...(ignored && { ignored }),
+      ignored: ignored ? true : undefined,
     }
   }
+}
+
+interface Began {
+  readonly request: AuthenticationRequest
+  readonly name: NormalisedUsername
+  readonly startedAt: number
+}
+
+/** Of an attempt that ended in a bug. */
+const FAILED: Omit<Ending, 'verdict'> = { steps: [], locked: false }
+
+function alone(ending: Promise<Ending>): { readonly ending: Promise<Ending>; readonly shared: boolean } {
+  return { ending, shared: false }
 }
 
 const UNAVAILABLE: Verdict = { verdict: 'unavailable', retryAfterMs: RETRY_UNAVAILABLE_MS }

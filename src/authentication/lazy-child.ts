@@ -1,16 +1,51 @@
-import { type Level, type Log, logLevels } from './log.ts'
+import type { Level, Log } from './log.ts'
 
 /** A child that is made when something is said to it: most attempts say nothing, and a child of pino's costs more than they do. */
 export function lazyChild(parent: Log, fields: object): Log {
-  let made: Log | undefined
-  const child = () => {
-    made ??= parent.child(fields)
-    return made
+  return new LazyChild(parent, fields)
+}
+
+/** One object for each attempt, and not one for each of its levels. */
+class LazyChild implements Log {
+  readonly #parent: Log
+  readonly #fields: object
+  #made: Log | undefined
+
+  constructor(parent: Log, fields: object) {
+    this.#parent = parent
+    this.#fields = fields
   }
-  const write = (level: Level) => (given: object, message: string) => child()[level](given, message)
-  return {
-    ...logLevels(write),
-    child: more => lazyChild(parent, { ...fields, ...more }),
-    isLevelEnabled: level => parent.isLevelEnabled?.(level) ?? true,
+
+  debug(fields: object, message: string): void {
+    this.#child().debug(fields, message)
+  }
+
+  info(fields: object, message: string): void {
+    this.#child().info(fields, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#child().warn(fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#child().error(fields, message)
+  }
+
+  fatal(fields: object, message: string): void {
+    this.#child().fatal(fields, message)
+  }
+
+  child(fields: object): Log {
+    return new LazyChild(this.#parent, { ...this.#fields, ...fields })
+  }
+
+  isLevelEnabled(level: Level): boolean {
+    return this.#parent.isLevelEnabled?.(level) ?? true
+  }
+
+  #child(): Log {
+    this.#made ??= this.#parent.child(this.#fields)
+    return this.#made
   }
 }

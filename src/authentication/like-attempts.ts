@@ -66,17 +66,15 @@ export function createLikeAttempts<T>(): LikeAttempts<T> {
       flights.lone = undefined
       return flights.byDigest?.get(digestOf(attempt))?.ending
     },
-    async share(attempt, ending) {
+    share(attempt, ending) {
       const who = whoOf(attempt)
       const flight: Flight<T> = { password: attempt.password, ending, digest: undefined }
       const flights = underWay.get(who)
       if (flights === undefined) underWay.set(who, { lone: flight, byDigest: undefined })
       else put(flights, flight)
-      try {
-        return await ending
-      } finally {
-        leave(who, flight)
-      }
+      const end = () => leave(who, flight)
+      ending.then(end, end)
+      return ending
     },
   }
 }

@@ -17,14 +17,3 @@ export interface Log {
 }
 
 export type Level = 'debug' | 'info' | 'warn' | 'error' | 'fatal'
-
-/** The levels of a logger, each made by the same function. */
-export function logLevels(write: (level: Level) => Log[Level]): Pick<Log, Level> {
-  return {
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    fatal: write('fatal'),
-  }
-}

@@ -1,5 +1,5 @@
 /** Keeps a password out of what a backend says: its errors, its reasons, its log (security.md S77). */
-import { type Level, type Log, logLevels } from './log.ts'
+import type { Level, Log } from './log.ts'
 import type { Secret } from './secret.ts'
 
 /** What stands where a text held the password. The whole text goes: what is left of it would tell a short password. */
@@ -18,8 +18,8 @@ export interface Redaction {
   text(said: string): string
   /** What was thrown, for the log: an error of the same name, with its frames, and with nothing that it carried. */
   error(thrown: unknown): Error
-  /** A logger that writes what it is given only where the password is not in it, however deep. */
-  log(log: Log): Log
+  /** What goes with a line of the log, without what holds the password, however deep. */
+  fields(given: object): object
 }
 
 /** Looks for the password as it is, as JSON, URLs and forms write it, in base64, in hexadecimal and octet by octet. */
@@ -77,18 +77,61 @@ export function createRedaction(password: Secret): Redaction {
     }
   }
 
-  function log(to: Log): Log {
-    const write = (level: Level) => (given: object, message: string) => {
-      if (to.isLevelEnabled?.(level) ?? true) to[level](fields(given), text(String(message)))
-    }
-    return {
-      ...logLevels(write),
-      child: given => log(to.child(fields(given))),
-      isLevelEnabled: level => to.isLevelEnabled?.(level) ?? true,
-    }
+  return { holds, text, error, fields }
+}
+
+/**
+ * A logger that writes what it is given only where the password is not in it.
+ *
+ * @param redaction asked when something is said
+ */
+export function redactedLog(log: Log, redaction: () => Redaction): Log {
+  return new RedactedLog(log, redaction)
+}
+
+/** One object for each attempt, and not one for each of its levels. */
+class RedactedLog implements Log {
+  readonly #to: Log
+  readonly #redaction: () => Redaction
+
+  constructor(to: Log, redaction: () => Redaction) {
+    this.#to = to
+    this.#redaction = redaction
   }
 
-  return { holds, text, error, log }
+  debug(fields: object, message: string): void {
+    this.#write('debug', fields, message)
+  }
+
+  info(fields: object, message: string): void {
+    this.#write('info', fields, message)
+  }
+
+  warn(fields: object, message: string): void {
+    this.#write('warn', fields, message)
+  }
+
+  error(fields: object, message: string): void {
+    this.#write('error', fields, message)
+  }
+
+  fatal(fields: object, message: string): void {
+    this.#write('fatal', fields, message)
+  }
+
+  child(given: object): Log {
+    return new RedactedLog(this.#to.child(this.#redaction().fields(given)), this.#redaction)
+  }
+
+  isLevelEnabled(level: Level): boolean {
+    return this.#to.isLevelEnabled?.(level) ?? true
+  }
+
+  #write(level: Level, given: object, message: string): void {
+    if (!this.isLevelEnabled(level)) return
+    const { fields, text } = this.#redaction()
+    this.#to[level](fields(given), text(String(message)))
+  }
 }
 
 /**

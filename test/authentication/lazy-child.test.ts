@@ -1,6 +1,6 @@
 import t from 'tap'
 import { lazyChild } from '../../src/authentication/lazy-child.ts'
-import { type Log, logLevels } from '../../src/authentication/log.ts'
+import type { Log } from '../../src/authentication/log.ts'
 
 function recorder() {
   const said: object[] = []
@@ -9,7 +9,11 @@ function recorder() {
     const write = (level: string) => (given: object, message: string) =>
       void said.push({ level, ...bound, ...given, message })
     return {
-      ...logLevels(write),
+      debug: write('debug'),
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+      fatal: write('fatal'),
       isLevelEnabled: level => level !== 'debug',
       child(fields) {
         children++

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { createRedaction, framesOf, WITHHELD } from '../../src/authentication/redaction.ts'
+import { createRedaction, framesOf, redactedLog, WITHHELD } from '../../src/authentication/redaction.ts'
 import { Secret } from '../../src/authentication/secret.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
 
@@ -91,7 +91,7 @@ t.test(
   'a logger of an attempt writes what it is given, but for what holds the password, however deep',
   async t => {
     const recorder = createLogRecorder()
-    const log = redaction.log(recorder)
+    const log = redactedLog(recorder, () => redaction)
     log.info({ dn: 'uid=alice', count: 3, list: ['a'], none: undefined }, 'fine')
     t.match(recorder.lines.at(-1), { fields: { dn: 'uid=alice', count: 3, list: ['a'] }, message: 'fine' })
 
@@ -119,8 +119,12 @@ t.test(
 
 t.test('whoever asks whether a level is written hears what the log behind it says', async t => {
   const recorder = createLogRecorder()
-  const log = redaction.log({ ...recorder, isLevelEnabled: level => level !== 'debug' })
+  const log = redactedLog({ ...recorder, isLevelEnabled: level => level !== 'debug' }, () => redaction)
   t.equal(log.isLevelEnabled?.('debug'), false)
   t.equal(log.isLevelEnabled?.('error'), true)
-  t.equal(redaction.log(recorder).isLevelEnabled?.('debug'), true, 'a log that does not say wants everything')
+  t.equal(
+    redactedLog(recorder, () => redaction).isLevelEnabled?.('debug'),
+    true,
+    'a log that does not say wants everything',
+  )
 })

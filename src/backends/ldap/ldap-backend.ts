@@ -69,8 +69,9 @@ export function createLdapBackend(
     ...(realm && { realm }),
     getUser,
 
-    async authenticate(attempt) {
-      return isOurs(attempt.username) ? login(attempt) : { outcome: 'not_applicable', ...OTHER_REALM }
+    authenticate(attempt) {
+      if (isOurs(attempt.username)) return login(attempt)
+      return Promise.resolve({ outcome: 'not_applicable', ...OTHER_REALM })
     },
 
     async look(username, signal, note) {

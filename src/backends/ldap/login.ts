@@ -71,7 +71,7 @@ export function createLogin(parts: LoginParts): Login {
     if (attempt.note) noteBind(attempt.note, answer, refusal, clock.now() - started)
     if (refusal?.outcome === 'account_state' && refusal.state === 'locked') lockedMemory.remember(user.id)
     if (refusal) return kept ? confirm(refusal, answer, person, attempt) : refusal
-    const admitted = await afterBind(() => kept ?? decide(person, attempt))
+    const admitted = kept ?? (await afterBind(() => decide(person, attempt)))
     if (admitted.refusal) return { outcome: 'deny', reason: admitted.refusal }
     // A state that lets in by grace only must not outlive the grace.
     const isKept = !kept && admitted.found !== undefined && user.state === undefined
@@ -149,7 +149,7 @@ function isDebugging(log: Attempt['log']): boolean {
 }
 
 /** What fails here fails after the password went out, whatever it is by itself. */
-async function afterBind<T>(work: () => T | Promise<T>): Promise<T> {
+async function afterBind<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {

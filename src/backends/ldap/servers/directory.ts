@@ -91,15 +91,14 @@ export function createDirectory(
   pools.push(searchers, binders)
 
   return {
-    async search(request, signal) {
-      const search = () => searchers.use(signal, line => line.search(request, signal))
+    search(request, signal) {
+      const searched = onceMore(() => searchers.use(signal, line => line.search(request, signal)))
       // The slot stays taken until the directory has answered, also when the attempt has ended.
-      return orAbort(search().catch(retryOnce(search)), signal, 'search')
+      return orAbort(searched, signal, 'search')
     },
 
-    async bind(dn, password, signal) {
-      const bind = () => binders.use(signal, line => line.bind(dn, password, signal, asksPolicy))
-      return bind().catch(retryOnce(bind))
+    bind(dn, password, signal) {
+      return onceMore(() => binders.use(signal, line => line.bind(dn, password, signal, asksPolicy)))
     },
 
     async close() {
@@ -111,13 +110,15 @@ export function createDirectory(
 }
 
 /** Only where an operation was under way on a connection that broke: a connection that can't be made stays so. */
-function retryOnce<T>(again: () => Promise<T>): (failure: unknown) => Promise<T> {
-  return failure => {
+async function onceMore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (failure) {
     const broke =
       failure instanceof DirectoryFailure &&
       failure.connectionLost &&
       (failure.phase === 'search' || (failure.phase === 'bind' && !failure.credentialSent))
     if (!broke) throw failure
-    return again()
+    return work()
   }
 }

@@ -83,8 +83,12 @@ export function createLine(
     servers.failed(server, trial, new DirectoryFailure(`${url}: ${message}`, { phase, connectionLost: true }))
   }
 
-  async function ask<T>(work: () => Promise<T>): Promise<T> {
+  function begin(): void {
     if (pending++ === 0) heardAt = clock.now()
+  }
+
+  async function ask<T>(work: () => Promise<T>): Promise<T> {
+    begin()
     try {
       const answer = await work()
       heardAt = clock.now()
@@ -109,10 +113,17 @@ export function createLine(
     },
 
     async search(request, signal) {
-      const answer = await ask(() => connection.search(request, signal)).catch(error => {
+      begin()
+      let answer: SearchAnswer
+      try {
+        answer = await connection.search(request, signal)
+        heardAt = clock.now()
+      } catch (error) {
         broke('search', error)
         throw error
-      })
+      } finally {
+        pending--
+      }
       if (isOutOfOrder(answer)) {
         const said = new DirectoryFailure(describe(answer), { phase: 'search', connectionLost: true })
         servers.failed(server, 'search', new DirectoryFailure(`${url}: ${said.message}`, said), 'said')

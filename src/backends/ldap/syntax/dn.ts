@@ -23,6 +23,8 @@ const UNESCAPED = /^([a-z][a-z0-9-]*)=(.+?),((?:(?:ou|dc|o|cn)=[^,]+)(?:,(?:ou|d
 const MAX_LENGTH = 8_192
 /** Longer than any DN of a directory that escapes nothing, and short enough to be read twice. */
 const MAX_UNESCAPED = 1_024
+/** Without escapes, without blanks at an edge, one attribute in each part. */
+const PLAIN = /^[a-z][a-z0-9-]*=[\w.@-]+(?: [\w.@-]+)*(?:,[a-z][a-z0-9-]*=[\w.@-]+(?: [\w.@-]+)*)*$/i
 const VALUE = /(?:[^\\"+,;<>]|\\[0-9a-f]{2}|\\["+,;<>\\ #=])*/iy
 
 /** Escapes a value for a DN, octet by octet as `\xx` (RFC 4514 section 2.4). */
@@ -77,7 +79,10 @@ export function isUnder(dn: string, base: string): boolean {
 /** The same for a base that is read once. */
 export function readBase(base: string): (dn: string) => boolean {
   const outer = parseDn(base)?.map(canonicalRdn)
+  const below = `,${base}`
   return dn => {
+    // Mostly: nothing is escaped, and the base is written as it is here.
+    if (outer && dn.endsWith(below) && dn.length <= MAX_LENGTH && PLAIN.test(dn)) return true
     const inner = parseDn(dn) ?? parseUnescapedDn(dn)
     if (!inner || !outer || inner.length < outer.length) return false
     const depth = inner.length - outer.length

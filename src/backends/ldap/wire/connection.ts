@@ -158,7 +158,7 @@ export class Connection {
    * @param signal asks for no further page
    * @throws {DirectoryFailure} if no answer came, or one that cannot be read
    */
-  async search(request: SearchRequest, signal?: AbortSignal): Promise<SearchAnswer> {
+  search(request: SearchRequest, signal?: AbortSignal): Promise<SearchAnswer> {
     if (request.pageSize === undefined) return this.#searchOnce(request)
     const pages = this.#lastPaged.then(() =>
       searchInPages(request, (...page) => this.#searchOnce(...page), signal),
