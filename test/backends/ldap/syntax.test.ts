@@ -141,7 +141,7 @@ t.test('a mail address is looked for only if nobody has the name, and only if it
   const shown = (template: string, input: string) =>
     parseFilterTemplate(template)
       .forUser({ username: 'alice', input })
-      .map(({ shown }) => shown)
+      .map(({ shown }) => shown())
   const preset = '(&(objectClass=person)(|(uid={username})(mail={mail})))'
   t.same(shown(preset, 'alice'), ['(&(objectClass=person)(uid=alice))'])
   t.same(shown(preset, 'alice@corp.example'), [

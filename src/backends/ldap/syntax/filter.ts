@@ -271,11 +271,10 @@ function prepareTree(tree: Filter): (values: Values) => Filter {
 /** In one pass, so that a name with a placeholder in it stays a name. */
 function prepareText(text: string): (values: Values) => string {
   // Every other piece is the name of a placeholder.
-  const [before = '', name = '', after = '', ...more] = text.split(PLACEHOLDER)
-  if (more.length > 0) {
-    const first = prepareText(`${before}{${name}}`)
-    const rest = prepareText(text.slice(before.length + name.length + 2))
-    return values => first(values) + rest(values)
+  const pieces = text.split(PLACEHOLDER)
+  return values => {
+    let filled = ''
+    for (const [index, piece] of pieces.entries()) filled += index % 2 === 0 ? piece : (values[piece] ?? '')
+    return filled
   }
-  return values => before + (values[name] ?? '') + after
 }
