@@ -97,7 +97,6 @@ export function createMemoryStore(options: {
     const chosen: Counter[] = []
     const entries: (Kept | undefined)[] = []
     const needed: [number, number, number] = [0, 0, 0]
-    let needsRoom = false
     let retryAfterMs = 0
     let crowded: string | undefined
     let ignored = false
@@ -119,7 +118,6 @@ export function createMemoryStore(options: {
         ignored ||= refusal !== undefined
         continue
       }
-      needsRoom = true
       needed[partitionOf(kind)] += costOfPlace(entry)
       stranger ||= 'profile' in place && key !== place.familiar.key
       if (refusal?.outcome === 'locked') retryAfterMs = Math.max(retryAfterMs, refusal.retryAfterMs)
@@ -127,7 +125,8 @@ export function createMemoryStore(options: {
     }
     if (retryAfterMs > 0) return { outcome: 'locked', retryAfterMs }
     if (crowded !== undefined) return { outcome: 'no_place', key: crowded }
-    if (needsRoom && !pressure.admits(needed, stranger, nowMs)) return { outcome: 'full' }
+    if (needed[0] + needed[1] + needed[2] > 0 && !pressure.admits(needed, stranger, nowMs))
+      return { outcome: 'full' }
     for (const [index, counter] of chosen.entries()) {
       if (counter.watched && !hasRoom(counter)) {
         // It refuses nobody, so it goes without.

@@ -35,31 +35,36 @@ export function eventName({ verdict, locked }: AttemptEvent): EventName {
 
 /** How a name is shown; nothing for what cannot be a name. */
 export interface ShownName {
-  readonly user_hash?: string
-  readonly user?: string
+  readonly user_hash?: string | undefined
+  readonly user?: string | undefined
 }
 
-/** @param name how it is shown here */
-export function attemptFields(event: AttemptEvent, name: ShownName) {
-  const { subject, reason } = event
+/**
+ * Always the same fields in the same order, so that writing them is quick; what is undefined is left out in JSON.
+ *
+ * @param name how it is shown here
+ * @param details whether to tell what backends said
+ */
+export function attemptFields(event: AttemptEvent, { user_hash, user }: ShownName, details: boolean) {
+  const { subject, reason, verdict, shared, ignored } = event
+  const steps = event.steps.map(({ backend, outcome, durationMs, detail }) => {
+    const ms = round(durationMs)
+    return details ? { backend, outcome, ms, detail } : { backend, outcome, ms }
+  })
   return {
     event: eventName(event),
     request_id: event.requestId,
     client: event.caller,
     source: event.address,
-    ...name,
-    ...(subject !== undefined && { subject }),
-    verdict: event.verdict,
-    ...(reason !== undefined && { reason }),
-    steps: event.steps.map(({ backend, outcome, durationMs, detail }) => ({
-      backend,
-      outcome,
-      ms: round(durationMs),
-      ...(detail !== undefined && { detail }),
-    })),
+    user_hash,
+    user,
+    subject,
+    verdict,
+    reason,
+    steps,
     ms: round(event.durationMs),
-    ...(event.shared && { shared: true }),
-    ...(event.ignored && { ignored: true }),
+    shared: shared || undefined,
+    ignored,
   }
 }
 

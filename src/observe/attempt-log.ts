@@ -16,11 +16,11 @@ export function createAttemptLog(log: Log, secret: Uint8Array): (event: AttemptE
     const [level, message] = [levelOf(event), MESSAGES[eventName(event)]]
     // In a flood most are left out: their hashes and fields would be for nobody.
     if (log.leavesOut?.(level, message)) return
-    const fields = attemptFields(event, {
-      ...(username !== undefined && { user_hash: hash(username) }),
-      ...(username !== undefined && subject !== undefined && { user: username }),
-    })
-    log[level](fields, message)
+    const name = {
+      user_hash: username === undefined ? undefined : hash(username),
+      user: subject === undefined ? undefined : username,
+    }
+    log[level](attemptFields(event, name, true), message)
   }
 }
 

@@ -12,8 +12,7 @@ export type NamePolicy = 'known' | 'plain' | 'hash'
 
 /** What backends said in detail is for the log: it may be long, and names hosts. */
 export function describeAttempt(event: AttemptEvent, names: NamePolicy, hashUser: HashUser): AuditNote {
-  const { steps, ...fields } = attemptFields(event, shownName(event, names, hashUser))
-  return { ...fields, steps: steps.map(({ backend, outcome, ms }) => ({ backend, outcome, ms })) }
+  return attemptFields(event, shownName(event, names, hashUser), false)
 }
 
 /** The same note without anybody's name, where names are to be hashes. */
@@ -24,7 +23,7 @@ export function describeNote(note: AuditNote, names: NamePolicy): AuditNote {
 function shownName({ username, subject }: AttemptEvent, names: NamePolicy, hashUser: HashUser): ShownName {
   if (username === undefined) return {}
   const isShown = names === 'plain' || (names === 'known' && subject !== undefined)
-  return { user_hash: hashUser(username), ...(isShown && { user: username }) }
+  return { user_hash: hashUser(username), user: isShown ? username : undefined }
 }
 
 function withoutNames<T>(value: T): T {

@@ -89,7 +89,6 @@ export function anything(): Filter {
   return new PresenceFilter({ attribute: 'objectClass' })
 }
 
-/** Every one of these. */
 export function allOf(...filters: Filter[]): Filter {
   return new AndFilter({ filters })
 }
