@@ -153,6 +153,7 @@ export function createLockout(parts: {
         subjects: known.map(subject => source.account({ subject }).profile),
       }
       if (accepted === undefined) return { failed, cleared: [], passed: [], resolved }
+      source.remember(asker.name)
       const theirs = source.account({ subject: accepted })
       const atTheirs = atDirectory?.get(accepted)?.flatMap(keysOf) ?? []
       return {

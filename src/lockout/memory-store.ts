@@ -145,12 +145,9 @@ export function createMemoryStore(options: {
   }
 
   function chargeOverdue(nowMs: number): void {
-    for (;;) {
-      const oldest = leases.first()
-      if (oldest === undefined || oldest.overAtMs > nowMs) break
-      const { id, held, note } = oldest
+    for (let next = leases.first(); next && next.overAtMs <= nowMs; next = leases.first()) {
       log.error({ lease_ms: LEASE_MS }, 'an attempt never ended: counted as a failure')
-      settle(id, { ...NOTHING_TO_END, failed: held }, note, nowMs)
+      settle(next.id, { ...NOTHING_TO_END, failed: next.held }, next.note, nowMs)
     }
     flush()
   }

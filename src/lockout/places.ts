@@ -25,10 +25,18 @@ export interface SourcePlaces {
   /** Whether counts of this kind refuse nobody here. */
   watches(kind: LockKind): boolean
   account(account: Account): AccountPlaces
+  /** This name is somebody's: its places may be kept. What else is typed may be a password in the wrong box. */
+  remember(name: string): void
   /** @param account whom the failure is about: a source may fail on so many accounts */
   source(account: string): readonly Counter[]
   /** Of one subject at a directory that locks by itself, in every mode: there it is no lock of ours to switch off. */
   directory(subject: string, ceiling: Ceiling): readonly Place[]
+}
+
+/** The places of an account, as they were from one source. */
+interface KnownAccount {
+  readonly sourceKey: string
+  readonly places: AccountPlaces
 }
 
 /** What is the same for every attempt from one address. */
@@ -40,7 +48,8 @@ interface Origin {
   readonly isBlocked: boolean
 }
 
-const MOST_ORIGINS = 1_000
+/** Addresses, names and subjects whose places are at hand: as many as an intranet of ten thousand people uses in a day. */
+const MOST_KNOWN = 16_384
 /** So much of an account's key tells it from others of one source. */
 const ACCOUNT_TAG_LENGTH = 8
 
@@ -55,7 +64,12 @@ export function createPlaces(
   const blocked = cidrs(settings.block)
 
   /** Of addresses that were seen last: an app that tells none comes from one. */
-  const origins = new LRUCache<string, Origin>({ max: MOST_ORIGINS, memoMethod: originOf })
+  const origins = new LRUCache<string, Origin>({ max: MOST_KNOWN, memoMethod: originOf })
+
+  /** By `<backend id>:<stable id>`. */
+  const subjects = new LRUCache<string, KnownAccount>({ max: MOST_KNOWN })
+  /** Only of names that were found to be somebody's. */
+  const names = new LRUCache<string, KnownAccount>({ max: MOST_KNOWN })
 
   function originOf(address: string): Origin {
     const prefix = sourcePrefix(address)
@@ -80,15 +94,24 @@ export function createPlaces(
 
     function account(account: Account): AccountPlaces {
       for (const known of accounts) if (isSame(known.account, account)) return known.places
-      const places = placesOf(account)
+      const known = 'name' in account ? names.get(account.name) : subjects.get(account.subject)
+      const places =
+        known?.sourceKey === sourceKey
+          ? known.places
+          : placesOf(known?.places.profile ?? keys.account(account), 'name' in account)
+      if ('subject' in account && known?.places !== places)
+        subjects.set(account.subject, { sourceKey, places })
       accounts.push({ account, places })
       return places
     }
 
-    function placesOf(account: Account): AccountPlaces {
-      const profile = keys.account(account)
+    function remember(name: string): void {
+      const places = account({ name })
+      if (names.get(name)?.places !== places) names.set(name, { sourceKey, places })
+    }
+
+    function placesOf(profile: string, unresolved: boolean): AccountPlaces {
       if (mode === 'off') return { profile, counts: NONE, cleared: NONE, passed: NONE }
-      const unresolved = 'name' in account
       const watched = watches('pair')
       const count = (kind: 'pair' | 'familiar' | 'unfamiliar', key: string): Counter => {
         return { key, kind, limit: limits[kind], account: '', owner: profile, unresolved, watched }
@@ -127,7 +150,7 @@ export function createPlaces(
       return [{ profile: owner, source: sourceKey, familiar, unfamiliar }, count('all')]
     }
 
-    return { key: sourceKey, blocked: isBlocked, watches, account, source, directory }
+    return { key: sourceKey, blocked: isBlocked, watches, account, remember, source, directory }
   }
 }
 
