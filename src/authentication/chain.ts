@@ -98,7 +98,7 @@ export interface Chain {
 /** What the chain has learned so far; the verdict and the charge are read from it at the end. */
 interface Findings {
   readonly steps: Step[]
-  readonly wrongSubjects: Set<string>
+  readonly wrongSubjects: string[]
   unknown: boolean
   unavailable: boolean
   lockedForMs: number
@@ -115,7 +115,7 @@ export function createChain(links: readonly Link[], deadlineMs: number, clock: C
     const endsAt = clock.now() + deadlineMs
     const findings: Findings = {
       steps: [],
-      wrongSubjects: new Set(),
+      wrongSubjects: [],
       unknown: false,
       unavailable: false,
       lockedForMs: 0,
@@ -211,7 +211,7 @@ function weigh(answer: Answer, link: Link, findings: Findings, durationMs: numbe
     case 'wrong_password':
       note(findings, link, 'wrong_password', durationMs)
       findings.subject = subjectOf(backend, outcome.subject)
-      findings.wrongSubjects.add(findings.subject)
+      if (!findings.wrongSubjects.includes(findings.subject)) findings.wrongSubjects.push(findings.subject)
       if (mustAccept) return { verdict: 'rejected', reason: 'required' }
       return stops('wrong_password') ? verdictAtTheEnd(findings) : undefined
 

@@ -4,7 +4,7 @@ import type { Charge } from './lockout.ts'
 /** What the chain has learned of who was guessed at. */
 interface Learned {
   /** Whose password was found wrong. */
-  readonly wrongSubjects: ReadonlySet<string>
+  readonly wrongSubjects: readonly string[]
   /** At least one backend does not know the name. */
   readonly unknown: boolean
   readonly unavailable: boolean
@@ -17,7 +17,7 @@ export function chargeFor(
   verdict: ChainVerdict,
   { wrongSubjects, unknown, unavailable, subject }: Learned,
 ): Charge {
-  const subjects = [...wrongSubjects]
+  const subjects = wrongSubjects
   const wrong = subjects.length > 0
   switch (verdict.verdict) {
     case 'accepted':

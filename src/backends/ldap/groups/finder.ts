@@ -50,13 +50,12 @@ export function createGroupFinder(
   let warned = false
 
   async function chooseWay(signal: Signal): Promise<Nesting> {
-    if (settings.nesting !== 'auto') return settings.nesting
     if (settings.filter) return 'levels'
     return (await capabilities(signal())).activeDirectory ? 'auto' : 'levels'
   }
 
   async function findAll(member: Member, signal: Signal): Promise<FoundGroups> {
-    const way = await chooseWay(signal)
+    const way = settings.nesting === 'auto' ? await chooseWay(signal) : settings.nesting
     if (way === 'auto' || way === 'token_groups') {
       const [groups, listed] = await Promise.all([
         readTokenGroups(member, questions, identities, max, signal),
@@ -76,6 +75,7 @@ export function createGroupFinder(
 
   async function findDirect(member: Member, signal: Signal): Promise<readonly Group[]> {
     const listed = await direct.listed(member, signal)
+    if (member.primaryGroup === undefined) return listed
     const primary = await direct.primary(member, signal)
     return unite(listed, primary ? [primary] : [])
   }
@@ -131,7 +131,8 @@ export function createGroupFinder(
   return {
     find: (member, attempt) =>
       inTime(attempt, async signal => {
-        const found = await identify(await findAll(member, signal), member, signal)
+        const all = await findAll(member, signal)
+        const found = settings.sidPatterns === 'none' && !denies ? all : await identify(all, member, signal)
         if (found.groups.length > max) throw overCap(log, 'groups.max', max)
         return found
       }),

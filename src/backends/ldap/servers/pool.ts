@@ -32,6 +32,7 @@ export interface Pool<C> {
 }
 
 interface Waiter<C> {
+  readonly id: number
   admit(member: Member<C>): void
   refuse(failure: unknown): void
 }
@@ -54,11 +55,11 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   /** Whoever can be served is, in order; for the others connections are tried or, if that is wanted, made. */
   function pump(mayGrow: boolean): void {
     const now = clock.now()
-    for (const [id, waiter] of waiting.entries()) {
+    for (let next = waiting.first(); next !== undefined; next = waiting.first()) {
       const member = members.take(now)
       if (member === undefined) break
-      waiting.delete(id)
-      waiter.admit(member)
+      waiting.delete(next.id)
+      next.admit(member)
     }
     while (onTheWay() < waiting.size) {
       const silent = members.tryable(now)
@@ -135,9 +136,9 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   }
 
   function refuseAll(failure: unknown): void {
-    for (const [id, waiter] of waiting.entries()) {
-      waiting.delete(id)
-      waiter.refuse(failure)
+    for (let next = waiting.first(); next !== undefined; next = waiting.first()) {
+      waiting.delete(next.id)
+      next.refuse(failure)
     }
   }
 
@@ -150,6 +151,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
       reject(new DirectoryFailure('no connection came free in time', { phase }))
     }
     const waiter: Waiter<C> = {
+      id,
       admit(member) {
         signal.removeEventListener('abort', leave)
         member.uses++
