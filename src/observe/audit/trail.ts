@@ -56,7 +56,7 @@ const LIMITS: Limits = { mostWaiting: 10_000, waitMs: 2_000 }
 /** Rows of one batch: a transaction of some milliseconds. */
 const MOST_AT_ONCE = 1_000
 /** After a batch of several rows the next one waits so long for more, in milliseconds. */
-const GATHER_MS = 1
+const GATHER_MS = 2
 const RETRY_MS = 50
 const SLOWEST_RETRY_MS = 1_000
 const HEAD_EVERY_MS = 3_600_000
