@@ -39,7 +39,7 @@ export function createSprayWatch({ clock, log, onSpray }: SprayWatchOptions): (l
 
   function see({ name, address, caller, passwordTag }: Asker): void {
     if (passwordTag === undefined) return
-    const account = hash('sha256', `${salt}${name}`, 'buffer').readUInt32BE()
+    const account = numberOf(hash('sha256', `${salt}${name}`, 'latin1'))
     if (addTo('source', address, account)) {
       onSpray('source')
       log.warn(
@@ -91,6 +91,13 @@ export function createSprayWatch({ clock, log, onSpray }: SprayWatchOptions): (l
       }
     },
   })
+}
+
+/** The first 32 bits of a digest, a character for each octet: a buffer for them would cost more than the digest. */
+function numberOf(digest: string): number {
+  let number = 0
+  for (let at = 0; at < 4; at++) number = (number << 8) | digest.charCodeAt(at)
+  return number
 }
 
 const SAID = 'one source or one password fails on many accounts: somebody may be spraying'

@@ -52,7 +52,8 @@ export function hashOf(before: Uint8Array, { seq, at, body }: Omit<Row, 'hash'>)
   const end = octets.writeBigUInt64BE(BigInt(seq), SEQ_AT)
   octets.writeBigInt64BE(BigInt(at), end)
   const length = BODY_AT + octets.write(body, BODY_AT)
-  return digestOf('sha256', octets.subarray(0, length), 'buffer')
+  // By way of a text, which is several times as quick as having a buffer made there.
+  return Buffer.from(digestOf('sha256', octets.subarray(0, length), 'latin1'), 'latin1')
 }
 
 /** @param before undefined for the first one */

@@ -55,8 +55,10 @@ interface Sent {
 const LIMITS: Limits = { mostWaiting: 10_000, waitMs: 2_000 }
 /** Rows of one batch: a transaction of some milliseconds. */
 const MOST_AT_ONCE = 1_000
-/** After a batch of several rows the next one waits so long for more, in milliseconds. */
+/** A batch waits so long after the one before it for as many rows as there were in the largest of late, in milliseconds. */
 const GATHER_MS = 2
+/** So it is forgotten, with each batch. */
+const FADES = 0.95
 const RETRY_MS = 50
 const SLOWEST_RETRY_MS = 1_000
 const HEAD_EVERY_MS = 3_600_000
@@ -72,13 +74,12 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
   let retry: NodeJS.Timeout | undefined
   let writer: Writer | undefined
   let nextId = 1
-  let isCrowded = false
+  let largest = 1
   const gathering = createGathering(GATHER_MS, clock, sendAll)
   let failuresInARow = 0
   let broken: string | undefined
   let impatience: NodeJS.Timeout | undefined
-  let failed = 0
-  let lost = 0
+  let [failed, lost] = [0, 0]
   let untold: { count: number; from: number; to: number } | undefined
   let head: Head | undefined
   let headToldAt = Number.NEGATIVE_INFINITY
@@ -132,14 +133,14 @@ export function createAuditTrail(parts: AuditTrailParts): AuditTrail {
   function send(): void {
     if (sent !== undefined) return
     if (queue.length === 0) onQuiet?.()
-    else if (isCrowded && !closed) gathering.soon()
-    else gathering.now()
+    else if (closed || queue.length >= Math.floor(largest)) gathering.now()
+    else gathering.soon()
   }
 
   function sendAll(): void {
     const rows = queue.length <= MOST_AT_ONCE ? queue : queue.slice(0, MOST_AT_ONCE)
     queue = rows === queue ? [] : queue.slice(MOST_AT_ONCE)
-    isCrowded = rows.length > 1
+    largest = Math.max(rows.length, largest * FADES)
     sent = { id: nextId++, rows, entries: rows.map(entryOf) }
     hand(sent, false)
   }
