@@ -1,5 +1,6 @@
 /** The trail with its thread and its file: real SQLite, and another process at it. */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import t, { type Test } from 'tap'
@@ -86,7 +87,9 @@ t.test('an octet altered in the file is found', async t => {
 t.test(
   'a file that another process holds, that is no trail or is gone is an outage with its reason',
   async t => {
-    const folder = t.testdir()
+    const folder = mkdtempSync(join(tmpdir(), 'gatehouse-audit-'))
+    // Last, after the trails: those that are broken would make a folder that is gone anew.
+    t.teardown(() => rmSync(folder, { recursive: true }))
     const held = join(folder, 'held.db')
     const { trail } = openTrail(t, held)
     await trail.begin()
