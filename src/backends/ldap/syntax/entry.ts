@@ -28,7 +28,7 @@ export interface ValueRange {
 const RANGE = /;range=(\d{1,9})-(\d{1,9}|\*)$/
 
 export function readEntry({ dn, attributes }: WireEntry): DirectoryEntry {
-  const of = (attribute: string) => attributes.get(attribute.toLowerCase()) ?? []
+  const of = (attribute: string) => attributes.get(inLowerCase(attribute)) ?? NONE
   return {
     dn,
     texts(attribute) {
@@ -53,6 +53,20 @@ export function readEntry({ dn, attributes }: WireEntry): DirectoryEntry {
       return undefined
     },
   }
+}
+
+const NONE: readonly Buffer[] = []
+/** Attributes are named by the configuration and by us: there are a few dozen, and each is looked up at every login. */
+const lowerCase = new Map<string, string>()
+const MOST_NAMES = 1_000
+
+function inLowerCase(attribute: string): string {
+  let lower = lowerCase.get(attribute)
+  if (lower === undefined) {
+    lower = attribute.toLowerCase()
+    if (lowerCase.size < MOST_NAMES) lowerCase.set(attribute, lower)
+  }
+  return lower
 }
 
 /** Strict, and nothing is dropped from what it reads: two values that differ must not become one. */
