@@ -17,7 +17,7 @@ export interface InFlight<K, V> {
 /**
  * A map for what comes and goes all the time. When a map is full V8 makes it a new table, beside the old one if that has grown
  * old, and there the outgrown one stays until the next full collection with all that it refers to: with a plain map everything that
- * is under way then grows old, too, and collecting it takes a fifth of the time of a login. The tables of this one refer to numbers.
+ * is under way then grows old, too (docs/adr/0012-what-is-under-way.md). The tables of this one refer to numbers.
  */
 export function createInFlight<K, V>(): InFlight<K, V> {
   const places = new Map<K, number>()
