@@ -138,11 +138,11 @@ export function createCounts(options: {
     enter(counter, found, nowMs) {
       const { key, kind, owner, account, limit } = counter
       const partition = at(kind)
-      // Since it was found others may have taken its room.
-      const before = found?.isPinned === false ? partition.find(key) : found
+      // What was there may have been unpinned since, and pushed out; what was not is not there now either.
+      const before = found && partition.find(key)
       const { exactUntilMs, keepUntilMs, note } = before ?? NO_ENTRY
       const record = policy.enter(before?.record ?? policy.EMPTY, account)
-      const entered: Entry = { kind, owner, record, exactUntilMs, keepUntilMs, note }
+      const entered: Entry = { kind, owner: before?.owner ?? owner, record, exactUntilMs, keepUntilMs, note }
       partition.keep(key, entered, nowMs, before)
       if (isSuspect(entered) && isRecorded(counter, before, nowMs))
         journal.put(key, savedOf(entered, nowMs, limit))
