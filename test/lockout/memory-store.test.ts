@@ -17,6 +17,7 @@ import {
   LIMIT,
   login,
   NOBODY,
+  NOTHING,
   place,
   reserve,
 } from './store-parts.ts'
@@ -265,6 +266,18 @@ t.test('a crowded store is not searched at every attempt', async t => {
   t.equal((await store.list(filled)).length, 0)
   clock.advance(500)
   t.equal((await reserve(store, account('other', 'away'))).outcome, 'reserved')
+})
+
+t.test('a record that is unpinned while its attempt is let in is kept once', async t => {
+  const { store, clock } = setUp()
+  const filled = await fill(store)
+  clock.advance(31_000)
+  // The locks have ended, unseen: the attempt that finds one of them is the one that searches the store.
+  const lease = await place(store, account(`victim ${filled - 1}`, 'away', ONCE))
+  const { records, bytes = 0 } = store.report()
+  await store.end(lease, NOTHING, NOBODY)
+  t.equal(store.report().records.accounts, records.accounts)
+  t.ok(bytes - (store.report().bytes ?? 0) < 1_000, 'a place was given back, and nothing else')
 })
 
 t.test('one source brings no more than so many new names, and is charged for more', async t => {
