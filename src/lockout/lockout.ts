@@ -48,10 +48,10 @@ export function createLockout(parts: {
   async function take<T extends { readonly outcome: string }>(
     ask: () => Promise<T | Refused>,
   ): Promise<T | Refused | OutOfReach> {
-    const endedBefore = ended
+    const [endedBefore, deadlineMs] = [ended, clock.now() + WAIT_MS]
     try {
       const answer = await ask()
-      return isCrowded(answer) ? await takePlaces(ask, { answer, endedBefore }) : answer
+      return isCrowded(answer) ? await takePlaces(ask, deadlineMs, { answer, endedBefore }) : answer
     } catch (error) {
       if (error instanceof UnavailableError) return OUT_OF_REACH
       throw error
@@ -66,9 +66,9 @@ export function createLockout(parts: {
    */
   async function takePlaces<T extends { readonly outcome: string }>(
     ask: () => Promise<T | Refused>,
+    deadlineMs: number,
     first: { readonly answer: T | Refused; readonly endedBefore: number },
   ): Promise<T | Refused> {
-    const deadlineMs = clock.now() + WAIT_MS
     let { answer, endedBefore } = first
     let calledFor: string | undefined
     let lastTry = false

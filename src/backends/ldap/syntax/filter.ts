@@ -89,6 +89,7 @@ export function anything(): Filter {
   return new PresenceFilter({ attribute: 'objectClass' })
 }
 
+/** Every one of these. */
 export function allOf(...filters: Filter[]): Filter {
   return new AndFilter({ filters })
 }
@@ -231,7 +232,7 @@ function hasPlaceholder(filter: Filter): boolean {
   return filter.toString().search(PLACEHOLDER) !== -1
 }
 
-/** A copy of the tree in which every equality match with a placeholder is replaced. */
+/** A copy of the tree with every equality match that has a placeholder replaced. */
 function replaceLeaves(filter: Filter, replacement: (leaf: EqualityFilter) => Filter): Filter {
   if (filter instanceof AndFilter) {
     return new AndFilter({ filters: filter.filters.map(each => replaceLeaves(each, replacement)) })
@@ -267,9 +268,8 @@ function prepareTree(tree: Filter): (values: Values) => Filter {
   return values => equals(attribute, fillText(values))
 }
 
-/** In one pass, so that a name with a placeholder in it stays a name. */
+/** In one pass, so that a name with a placeholder in it stays a name: every other piece is the name of a placeholder. */
 function prepareText(text: string): (values: Values) => string {
-  // Every other piece is the name of a placeholder.
   const pieces = text.split(PLACEHOLDER)
   return values => {
     let filled = ''
