@@ -48,6 +48,8 @@ export interface Members<C> {
   release(member: Member<C>): void
   /** The best one with room that may be used now. Those that have ended are gone afterwards. */
   take(now: number): Member<C> | undefined
+  /** Whether this one may be used now, once more. */
+  hasRoom(member: Member<C>, now: number): boolean
   /** One that nobody uses and that may be used once tried: the one used last. */
   tryable(now: number): Member<C> | undefined
   /** How many may be used, if not at once. Of the others none will come free for those who wait. */
@@ -125,6 +127,12 @@ export function createMembers<C extends Pooled>(rules: MemberRules<C>): Members<
         }
       }
       return best
+    },
+
+    hasRoom(member, now) {
+      const { connection, uses, trying } = member
+      if (trying || uses >= maxUses || !members.has(member) || isOutdated(member, now)) return false
+      return rules.trust(connection, now) === 'now'
     },
 
     tryable(now) {

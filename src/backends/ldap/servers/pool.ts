@@ -49,12 +49,15 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   const closed = new AbortController()
   let trying = 0
   let improving: Promise<void> | undefined
+  /** Whether the last look found that one more who waits changes nothing: all that may be there are, and have their hands full. */
+  let isFull = false
   // Does not keep the process alive.
   const sweeper = setInterval(review, SWEEP_MS).unref()
 
   /** Whoever can be served is, in order; for the others connections are tried or, if that is wanted, made. */
   function pump(mayGrow: boolean): void {
     const now = clock.now()
+    isFull = false
     for (let next = waiting.first(); next !== undefined; next = waiting.first()) {
       const member = members.take(now)
       if (member === undefined) break
@@ -65,8 +68,20 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
       const silent = members.tryable(now)
       if (silent) void tryOut(silent)
       else if (mayGrow && members.inFavour(now) + openings.size < maxConnections) grow()
-      else break
+      else {
+        isFull = mayGrow
+        break
+      }
     }
+  }
+
+  /** The place that came free goes to whoever waits longest: while anybody waits there is no other one. */
+  function passOn(member: Member<C>): void {
+    const next = waiting.first()
+    if (next === undefined) return
+    if (!members.hasRoom(member, clock.now())) return pump(true)
+    waiting.delete(next.id)
+    next.admit(member)
   }
 
   /** Uses for which there will be room soon. */
@@ -164,7 +179,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
     }
     waiting.set(id, waiter)
     signal.addEventListener('abort', leave)
-    pump(true)
+    if (!isFull || waiting.size === 1) pump(true)
     // Those for whom a connection is on its way wait for nobody, and do not count.
     if (waiting.has(id) && waiting.size > maxWaiting + onTheWay()) {
       waiting.delete(id)
@@ -184,7 +199,7 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
         return await work(member.connection)
       } finally {
         members.release(member)
-        if (waiting.size > 0) pump(true)
+        passOn(member)
       }
     },
 
