@@ -52,7 +52,7 @@ try {
     directory,
     folder,
     connections,
-    durations: { warmUpS: short ? 0.3 : 1, seconds, settleS: short ? 0.5 : 10 },
+    durations: { warmUpS: short ? 0.3 : 2, seconds, settleS: short ? 0.5 : 10 },
     say,
   }
   try {

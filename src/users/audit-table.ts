@@ -59,7 +59,6 @@ CREATE TABLE audit (
   body TEXT NOT NULL,
   hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX audit_at ON audit (at);
 CREATE VIEW attempts AS SELECT
   seq,
   strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS time,
