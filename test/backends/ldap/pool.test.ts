@@ -173,29 +173,32 @@ t.test('who comes does not overtake who waits', async t => {
   await third.end()
 })
 
-t.test('while all are busy, who comes and whom the next free one goes to costs no look at the others', async t => {
-  let looks = 0
-  const { hold } = stage(t, {
-    maxConnections: 8,
-    maxWaiting: 100,
-    trust({ trust }) {
-      looks++
-      return trust
-    },
-  })
-  const busy = Array.from({ length: 8 }, () => hold())
-  await Promise.all(busy.map(({ got }) => got))
-  const first = hold()
-  const looksBefore = looks
-  const others = Array.from({ length: 20 }, () => hold())
-  t.equal(looks, looksBefore, 'nothing has changed since the first of them came')
-  for (const [freed, served] of [first, ...others].slice(0, 8).entries()) {
-    await busy[freed]?.end()
-    t.equal((await served.got).name, freed)
-  }
-  t.equal(looks, looksBefore + 8)
-  await Promise.all([first, ...others].map(({ end }) => end()))
-})
+t.test(
+  'while all are busy, who comes and whom the next free one goes to costs no look at the others',
+  async t => {
+    let looks = 0
+    const { hold } = stage(t, {
+      maxConnections: 8,
+      maxWaiting: 100,
+      trust({ trust }) {
+        looks++
+        return trust
+      },
+    })
+    const busy = Array.from({ length: 8 }, () => hold())
+    await Promise.all(busy.map(({ got }) => got))
+    const first = hold()
+    const looksBefore = looks
+    const others = Array.from({ length: 20 }, () => hold())
+    t.equal(looks, looksBefore, 'nothing has changed since the first of them came')
+    for (const [freed, served] of [first, ...others].slice(0, 8).entries()) {
+      await busy[freed]?.end()
+      t.equal((await served.got).name, freed)
+    }
+    t.equal(looks, looksBefore + 8)
+    await Promise.all([first, ...others].map(({ end }) => end()))
+  },
+)
 
 t.test('one that ends under its work while others wait is replaced for them', async t => {
   const { hold, made } = stage(t)

@@ -79,9 +79,10 @@ export function createPool<C extends Pooled>(options: PoolOptions<C>): Pool<C> {
   function passOn(member: Member<C>): void {
     const next = waiting.first()
     if (next === undefined) return
-    if (!members.hasRoom(member, clock.now())) return pump(true)
-    waiting.delete(next.id)
-    next.admit(member)
+    if (members.hasRoom(member, clock.now())) {
+      waiting.delete(next.id)
+      next.admit(member)
+    } else pump(true)
   }
 
   /** Uses for which there will be room soon. */
