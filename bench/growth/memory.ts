@@ -17,8 +17,17 @@ const WRONG_IN = 50
 const GUESSED_AT = 200
 /** On a machine that others keep busy a directory may be too late for its deadline; more than one in so many is a fault. */
 const NO_VERDICT_IN = 10
-/** MiB for 100,000 logins; over the last half of the samples less is flat. */
+/** MiB for 100,000 logins; over the last half of them less is flat. */
 const FLAT = 1
+/** V8's heap goes up and down by tens of MiB within seconds: what counts is the mean of many readings. In milliseconds. */
+const READ_EVERY_MS = 100
+
+interface Sample {
+  /** How many there had been in the middle of it. */
+  readonly logins: number
+  /** MiB, the mean of what was read. */
+  readonly rss: number
+}
 
 /** GATEHOUSE_GROWTH_LOGINS: how many there are, a million unless said; 20,000 in the short form. */
 export async function memory(scope: Scope): Promise<readonly Row[]> {
@@ -33,13 +42,16 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
   const daemon = await startDaemon({ folder, backends: [plainBackend(slapd)] })
   const { address, pid } = daemon
   const { clients } = scope
-  const samples: { readonly logins: number; readonly rss: number; readonly figures: Row['figures'] }[] = []
+  const samples: Sample[] = []
+  const rows: Row[] = []
   try {
     let done = 0
     let slice = 0
-    let sampledAt = 0
+    let toldAt = 0
+    let told = 0
     let kinds: Record<string, number> = {}
     while (done < logins) {
+      const readings = readEvery(READ_EVERY_MS, () => residentMiB([pid]))
       const measured = await load(
         {
           clients,
@@ -52,20 +64,23 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
           requests: requestsOf(uids, slice++),
         },
         ['200', '401', '429', '503'],
-      )
+      ).finally(readings.stop)
+      samples.push({ logins: done + measured.replies / 2, rss: meanOf(readings.values) })
       done += measured.replies
       const noVerdict = measured.kinds['503'] ?? 0
       if (noVerdict * NO_VERDICT_IN > measured.replies) throw new Error(`${noVerdict} logins got no verdict`)
       for (const [kind, times] of Object.entries(measured.kinds)) kinds[kind] = (kinds[kind] ?? 0) + times
-      if (done - sampledAt < every && done < logins) continue
-      sampledAt = done
-      const rss = residentMiB([pid])
+      if (done - toldAt < every && done < logins) continue
+      toldAt = done
+      const lately = samples.slice(told).map(({ rss }) => rss)
+      told = samples.length
+      const rss = meanOf(lately)
       scope.say(`${count(done)} logins, ${rss.toFixed(1)} MiB`)
-      samples.push({
-        logins: done,
-        rss,
+      rows.push({
+        question: 'Memory',
+        size: count(done),
         figures: [
-          { name: 'RSS', value: rss, unit: 'MiB' },
+          { name: 'RSS, mean', value: rss, unit: 'MiB' },
           { name: 'accepted', value: kinds['200'] ?? 0, unit: '' },
           { name: 'refused', value: kinds['401'] ?? 0, unit: '' },
           { name: 'locked out', value: kinds['429'] ?? 0, unit: '' },
@@ -84,7 +99,7 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
   const verdict = scope.short ? 'too short to tell' : slope < FLAT ? 'flat' : 'it grows'
   if (!scope.short && slope >= FLAT) scope.complain(`RSS grows by ${slope.toFixed(2)} MiB for 100,000 logins`)
   return [
-    ...samples.map(({ logins, figures }) => ({ question: 'Memory', size: count(logins), figures })),
+    ...rows,
     {
       question: 'Memory over the last half',
       size: verdict,
@@ -107,10 +122,20 @@ function requestsOf(uids: readonly string[], slice: number): Buffer[] {
   })
 }
 
+/** Reads now, and then every so many milliseconds until it is stopped. */
+function readEvery(ms: number, read: () => number): { readonly values: readonly number[]; stop(): void } {
+  const values = [read()]
+  const timer = setInterval(() => values.push(read()), ms)
+  return { values, stop: () => clearInterval(timer) }
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
 /** Least squares, in MiB for 100,000 logins. */
-function slopeOf(samples: readonly { readonly logins: number; readonly rss: number }[]): number {
-  const mean = (of: (sample: { logins: number; rss: number }) => number) =>
-    samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length
+function slopeOf(samples: readonly Sample[]): number {
+  const mean = (of: (sample: Sample) => number) => meanOf(samples.map(of))
   const [x, y] = [mean(({ logins }) => logins), mean(({ rss }) => rss)]
   const spread = mean(({ logins }) => (logins - x) ** 2)
   if (spread === 0) return 0
