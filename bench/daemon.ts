@@ -17,6 +17,8 @@ export interface BenchDaemonOptions {
   readonly trustedProxies?: readonly string[]
   /** 0, the default, takes free ones. */
   readonly port?: number
+  /** Arguments of Node.js before the program. */
+  readonly nodeArgs?: readonly string[]
 }
 
 export interface BenchDaemon {
@@ -43,7 +45,7 @@ const EVERY_LINE = 1_000_000
  * @throws Error with its own words when it does not start
  */
 export async function startDaemon(options: BenchDaemonOptions): Promise<BenchDaemon> {
-  const { folder, backends, sections = {}, trustedProxies = ['127.0.0.1'], port = 0 } = options
+  const { folder, backends, sections = {}, trustedProxies = ['127.0.0.1'], port = 0, nodeArgs = [] } = options
   await mkdir(folder, { recursive: true })
   const config = join(folder, 'gatehouse.yaml')
   const logFile = join(folder, 'gatehouse.log')
@@ -61,7 +63,7 @@ export async function startDaemon(options: BenchDaemonOptions): Promise<BenchDae
   const log = await open(logFile, 'w')
   const child = spawn(
     'setpriv',
-    ['--pdeathsig', 'KILL', process.execPath, MAIN, 'serve', '--config', config],
+    ['--pdeathsig', 'KILL', process.execPath, ...nodeArgs, MAIN, 'serve', '--config', config],
     { cwd: folder, stdio: ['ignore', log.fd, log.fd] },
   )
   const exited = once(child, 'exit')

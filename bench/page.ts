@@ -1,7 +1,8 @@
 /** Puts the figures of a run into docs/benchmarks.md, between its two marks, and draws the picture beside it. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { writeBetween } from './marks.ts'
 import { CEILING, type Part } from './parts.ts'
 import { picture } from './report.ts'
 import { type Result, ratio } from './rounds.ts'
@@ -9,8 +10,10 @@ import { type Target, targetTable } from './targets.ts'
 
 const PAGE = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
 const PICTURE = fileURLToPath(new URL('../docs/benchmarks.svg', import.meta.url))
-const BEGIN = '<!-- figures: written by npm run bench -- --write -->'
-const END = '<!-- end of figures -->'
+const MARKS = {
+  begin: '<!-- figures: written by npm run bench -- --write -->',
+  end: '<!-- end of figures -->',
+}
 /** Logins at once in the picture. */
 const DRAWN = 16
 
@@ -29,10 +32,6 @@ export interface Page {
 
 /** @throws Error if the page has lost its marks */
 export async function writePage({ sections, reached, rounds, seconds }: Page): Promise<void> {
-  const page = await readFile(PAGE, 'utf8')
-  const [before, rest] = page.split(BEGIN)
-  const after = rest?.split(END)[1]
-  if (before === undefined || after === undefined) throw new Error(`${PAGE} has lost its marks`)
   const [cpu] = cpus()
   const figures = [
     `Taken on ${new Date().toISOString().slice(0, 10)} with Node ${process.versions.node} on ${cpus().length} processors (${cpu?.model.trim()}), ` +
@@ -43,7 +42,7 @@ export async function writePage({ sections, reached, rounds, seconds }: Page): P
         `### ${title}\n${comparedWith && `\nRatio ${comparedWith}.\n`}\n${table}`,
     ),
   ]
-  await writeFile(PAGE, `${before}${BEGIN}\n\n${figures.join('\n\n')}\n\n${END}${after}`)
+  await writeBetween(PAGE, MARKS, figures.join('\n\n'))
   const logins = sections.find(({ id }) => id === 'logins')?.results ?? []
   const drawn = logins.filter(({ case: one, samples }) => one.connections === DRAWN && samples.length > 0)
   const base = drawn.find(({ case: one }) => one.name === CEILING)

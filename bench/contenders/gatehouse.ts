@@ -14,6 +14,8 @@ export interface GatehouseOptions {
   readonly sections?: object
   /** Asks over TLS. */
   readonly ldaps?: boolean
+  /** Arguments of Node.js before the program. */
+  readonly nodeArgs?: readonly string[]
 }
 
 /** One of them, whose users can be added to. */
@@ -24,14 +26,14 @@ export interface RunningGatehouse extends Running {
 /** Who has logged in from where is remembered for 2,600 people within the default of 64 MiB: these are 10,000. */
 export const LOCKOUT = { duration: '12h', memory: '256MiB' }
 
-export function gatehouse({ name, remark, backend, sections, ldaps }: GatehouseOptions): Contender {
+export function gatehouse({ name, remark, backend, sections, ldaps, nodeArgs }: GatehouseOptions): Contender {
   return {
     name,
     remark,
     start({ slapd }, folder) {
       const urls = [ldaps ? slapd.ldapsUrl : slapd.ldapUrl]
       const corp = corpBackend(slapd, { urls, ...(!ldaps && { tls: {}, insecure: true }), ...backend })
-      return startGatehouse(folder, [corp], sections)
+      return startGatehouse(folder, [corp], sections, nodeArgs)
     },
   }
 }
@@ -41,8 +43,14 @@ export async function startGatehouse(
   folder: string,
   backends: readonly object[],
   sections?: object,
+  nodeArgs: readonly string[] = [],
 ): Promise<RunningGatehouse> {
-  const daemon = await startDaemon({ folder, backends, sections: { lockout: LOCKOUT, ...sections } })
+  const daemon = await startDaemon({
+    folder,
+    backends,
+    sections: { lockout: LOCKOUT, ...sections },
+    nodeArgs,
+  })
   return {
     protocol: 'http',
     address: daemon.address,

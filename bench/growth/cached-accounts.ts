@@ -23,7 +23,7 @@ export async function cachedAccounts(size: number, times: number): Promise<reado
     { name: 'kept', value: found, unit: '' },
     { name: 'found', value: hit, unit: 'µs', flatAbove: 2 },
     { name: 'not found', value: miss, unit: 'µs', flatAbove: 2 },
-    { name: 'held', value: held, unit: 'MiB' },
+    { name: 'held', value: held > 0 ? held : 'too little to tell', unit: 'MiB' },
   ]
 }
 

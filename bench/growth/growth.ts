@@ -5,11 +5,12 @@
  *             beyond any doubt that should not
  *   --write   puts the tables into docs/growth.md
  */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { writeBetween } from '../marks.ts'
 import { compileClients } from '../native.ts'
 import { accounts } from './accounts.ts'
 import { backends } from './backends.ts'
@@ -68,12 +69,9 @@ async function answer(name: string): Promise<void> {
   }
 }
 
-/** Between the two marks that the page has for each question; what stands around them is written by hand. */
-async function writeTables(name: string, tables: string): Promise<void> {
-  const page = await readFile(PAGE, 'utf8')
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`]
-  const [from, to] = [page.indexOf(begin), page.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`docs/growth.md has no place for ${name}`)
+/** Between the two marks that the page has for each question. */
+function writeTables(name: string, tables: string): Promise<void> {
   const taken = `Taken ${new Date().toISOString().slice(0, 10)} with Node.js ${process.versions.node} on ${cpus().length} cores.`
-  await writeFile(PAGE, `${page.slice(0, from)}${begin}\n\n${tables}\n\n${taken}\n\n${page.slice(to)}`)
+  const marks = { begin: `<!-- ${name} -->`, end: `<!-- end of ${name} -->` }
+  return writeBetween(PAGE, marks, `${tables}\n\n${taken}`)
 }
