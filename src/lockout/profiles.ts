@@ -24,8 +24,8 @@ const NOBODY: Profile = { familiar: [], subjects: [], names: [] }
 /** A login this long after the last one from there is not worth writing down. */
 const SOON_MS = 3_600_000
 /** Upper bounds of what V8 needs; test/lockout/memory-store.test.ts measures it. */
-const PROFILE_BYTES = 600
-const FAMILIAR_BYTES = 200
+const PROFILE_BYTES = 320
+const FAMILIAR_BYTES = 140
 const LINK_BYTES = 100
 
 /** So much of the room is for accounts that somebody has logged in to. */
