@@ -23,7 +23,7 @@ export interface RunningGatehouse extends Running {
   readonly configFile: string
 }
 
-/** Who has logged in from where is remembered for 2,600 people within the default of 64 MiB: these are 10,000. */
+/** Who has logged in from where is remembered for 4,200 people within the default of 64 MiB: these are 10,000. */
 export const LOCKOUT = { duration: '12h', memory: '256MiB' }
 
 export function gatehouse({ name, remark, backend, sections, ldaps, nodeArgs }: GatehouseOptions): Contender {
