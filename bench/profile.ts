@@ -3,8 +3,8 @@
  *
  *   npm run bench:profile -- [--at N] [--seconds S] [--short] [--write]
  *
- * `--short`, for CI, shows only that it works. `--write` puts the tables into docs/benchmarks.md. What is sampled is time and not CPU: where the kernel gives the processor to
- * somebody else meanwhile, that is in it, most of it at the writes that wake them.
+ * `--short`, for CI, shows only that it works. `--write` puts the tables into docs/benchmarks.md. What is sampled is time and not
+ * CPU: where the kernel gives the processor to somebody else meanwhile, that is in it, most of it at the writes that wake them.
  */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -60,6 +60,8 @@ const { values } = parseArgs({
 })
 const connections = Number(values.at)
 const [people, settleS, seconds] = values.short ? [500, 0.5, 0.5] : [10_000, SETTLE_S, Number(values.seconds)]
+if (!(Number.isInteger(connections) && connections > 0)) throw new Error(`--at is how many, not ${values.at}`)
+if (!(seconds > 0)) throw new Error(`--seconds is how long, not ${values.seconds}`)
 const root = await mkdtemp(join(tmpdir(), 'gatehouse-profile-'))
 try {
   const { profile, window, mainUs } = await record()
