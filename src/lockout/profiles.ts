@@ -20,7 +20,8 @@ export interface Profiles {
   bytes(): number
 }
 
-const NOBODY: Profile = { familiar: [], subjects: [], names: [] }
+const NONE: readonly never[] = []
+const NOBODY: Profile = { familiar: NONE, subjects: NONE, names: NONE }
 /** A login this long after the last one from there is not worth writing down. */
 const SOON_MS = 3_600_000
 /** Upper bounds of what V8 needs; test/lockout/memory-store.test.ts measures it. */
@@ -116,10 +117,10 @@ export function createProfiles(bytes: number, journal: Pick<Journal, 'put'>): Pr
     },
 
     restore(key, profile, nowMs) {
-      const familiar = profile.familiar.filter(({ untilMs }) => untilMs > nowMs)
-      if (familiar.length + profile.subjects.length + profile.names.length > 0) {
-        profiles.set(key, { ...profile, familiar })
-      }
+      const familiar = packed(profile.familiar.filter(({ untilMs }) => untilMs > nowMs))
+      const [subjects, names] = [packed(profile.subjects), packed(profile.names)]
+      if (familiar.length + subjects.length + names.length > 0)
+        profiles.set(key, { familiar, subjects, names })
     },
 
     size: () => welcomed.size + found.size,
@@ -131,6 +132,11 @@ function hasIn(profile: Profile | undefined, source: string, nowMs: number): boo
   if (profile === undefined) return false
   for (const known of profile.familiar) if (known.source === source && known.untilMs > nowMs) return true
   return false
+}
+
+/** A list that grew has room for more, and even an empty one has a place in memory: what is kept for long is not to pay for it. */
+function packed<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list.slice()
 }
 
 function withNewest(known: readonly string[], key: string): readonly string[] {

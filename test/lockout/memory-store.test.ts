@@ -2,8 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import type { Journal, Saved } from '../../src/lockout/journal.ts'
+import { type Journal, noJournal, type Saved } from '../../src/lockout/journal.ts'
 import { createMemoryStore } from '../../src/lockout/memory-store.ts'
+import { takeUp, writeDown } from '../../src/lockout/saved-row.ts'
 import { LEASE_MS, type LockoutStore, MOST_NEW_NAMES, type Place } from '../../src/lockout/store.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { createLogRecorder } from '../support/log-recorder.ts'
@@ -570,5 +571,47 @@ for (const [what, fillOne] of SORTS) {
     )
     t.comment(`${what}: ${perRecord(heapAfter - heapBefore)} of ${perRecord(after - before)} bytes each`)
     t.strictSame(log.lines, [])
+  })
+}
+
+/** A store that was filled, as its journal has it on disk. */
+async function writtenDown(fillOne: (store: LockoutStore, i: number) => Promise<unknown>, count: number) {
+  const clock = createFakeClock()
+  const journal = createFakeJournal()
+  const store = createMemoryStore({ clock, log: createLogRecorder(), bytes: 256 * MIB, journal })
+  for (let i = 0; i < count; i++) {
+    clock.advance(0.001)
+    await fillOne(store, i)
+  }
+  const clocks = { clock, boot: { id: 'one', nowMs: () => clock.now() } }
+  const rows = [...journal.saved].flatMap(([key, saved]) => {
+    const { value, expiresAt } = writeDown(saved, clocks) ?? {}
+    return value === undefined ? [] : [{ key: Buffer.from(key), value: Buffer.from(value), expiresAt }]
+  })
+  return { clocks, rows }
+}
+
+for (const [what, fillOne] of SORTS.filter(([what]) => /fail|locks|familiar|accounts/.test(what))) {
+  t.test(`after a restart the heap holds less than is accounted: ${what}`, async t => {
+    const { clocks, rows } = await writtenDown(fillOne, 10_000)
+    t.ok(rows.length > 1_000)
+    const { clock } = clocks
+    const open = (journal: Journal) =>
+      createMemoryStore({ clock, log: createLogRecorder(), bytes: 256 * MIB, journal })
+    const load = () =>
+      new Map(
+        rows.flatMap(({ key, value, expiresAt = 0 }) => {
+          const row = takeUp({ value: value.toString(), expiresAt }, clocks)
+          return row.found === 'saved' ? [[key.toString(), row.saved] as const] : []
+        }),
+      )
+    const empty = open(noJournal).report().bytes ?? 0
+    const heapBefore = await heapUsed()
+    const store = open({ ...noJournal, load })
+    const heap = (await heapUsed()) - heapBefore
+    const accounted = (store.report().bytes ?? 0) - empty
+    const each = (bytes: number) => Math.round(bytes / rows.length)
+    t.ok(heap < accounted, `${each(heap)} of ${each(accounted)} bytes each`)
+    t.comment(`${what}: ${each(heap)} of ${each(accounted)} bytes each`)
   })
 }
