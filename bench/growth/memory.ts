@@ -48,7 +48,7 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
     let done = 0
     let slice = 0
     let toldAt = 0
-    let told = 0
+    let lately: number[] = []
     let kinds: Record<string, number> = {}
     while (done < logins) {
       const readings = readEvery(READ_EVERY_MS, () => residentMiB([pid]))
@@ -65,15 +65,15 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
         },
         ['200', '401', '429', '503'],
       ).finally(readings.stop)
-      samples.push({ logins: done + measured.replies / 2, rss: meanOf(readings.values) })
+      const mean = meanOf(readings.values)
+      samples.push({ logins: done + measured.replies / 2, rss: mean })
+      lately.push(mean)
       done += measured.replies
       const noVerdict = measured.kinds['503'] ?? 0
       if (noVerdict * NO_VERDICT_IN > measured.replies) throw new Error(`${noVerdict} logins got no verdict`)
       for (const [kind, times] of Object.entries(measured.kinds)) kinds[kind] = (kinds[kind] ?? 0) + times
       if (done - toldAt < every && done < logins) continue
       toldAt = done
-      const lately = samples.slice(told).map(({ rss }) => rss)
-      told = samples.length
       const rss = meanOf(lately)
       scope.say(`${count(done)} logins, ${rss.toFixed(1)} MiB`)
       rows.push({
@@ -89,6 +89,7 @@ export async function memory(scope: Scope): Promise<readonly Row[]> {
         ],
       })
       kinds = {}
+      lately = []
     }
   } finally {
     await daemon.stop('SIGKILL')
